@@ -6,6 +6,7 @@
 pub mod builtin;
 pub mod help;
 mod start;
+mod unknown;
 
 use std::borrow::Cow;
 
@@ -18,6 +19,8 @@ use super::words::{find_word, list, nearest, parse_bool};
 pub use builtin::{ASYNC_COMMON, BUILTIN, COMMON, builtin};
 pub use help::{help_elements, help_html};
 pub use start::{MAX_START_SECS, START_FORMS, parse_start, plain_start};
+pub(crate) use unknown::without_effect;
+pub use unknown::{is_known, refuse_unknown, warn_of_unknown};
 
 /// The description of an action, for the validation of requests and for the help.
 ///

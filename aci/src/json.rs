@@ -40,6 +40,7 @@ const LISTS: &[(&str, &str)] = &[
     ("responsedata", "logentry"),
     ("responsedata", "request"),
     ("responsedata", "work"),
+    ("responsedata", "schedule"),
     ("workers", "worker"),
     ("parameters", "parameter"),
     ("handlers", "handler"),
@@ -245,6 +246,17 @@ mod tests {
                 ],
                 r#"{"request":[{"parameters":{"parameter":[{"@name":"a","@value":"b"}]}}]}"#,
                 r#"{"request":[{"parameters":{"parameter":[{"@name":"a","@value":"b"}]}}]}"#,
+            ),
+            (
+                vec![e("schedule").child(t("name", "Nightly"))],
+                r#"{"schedule":[{"name":{"$":"Nightly"}}]}"#,
+                r#"{"schedule":[{"name":"Nightly"}]}"#,
+            ),
+            // That of an action is one.
+            (
+                vec![e("action").child(t("schedule", "Nightly"))],
+                r#"{"action":{"schedule":{"$":"Nightly"}}}"#,
+                r#"{"action":{"schedule":"Nightly"}}"#,
             ),
             (
                 vec![e("logentry").child(t("autn:request", "action=x"))],

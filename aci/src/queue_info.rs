@@ -6,12 +6,12 @@
 use chrono::TimeZone;
 
 use super::catalog::builtin::{PRIORITY, QUEUE_INFO};
-use super::catalog::{ParamKind, parse_integer, parse_seconds, validate};
+use super::catalog::{ParamKind, parse_integer, parse_seconds, validate, without_effect};
 use super::error::AciError;
 use super::request::{PairValue, Pairs};
 use super::time::parse_filter;
 use super::token::Token;
-use super::words::{list, nearest, parse_bool, shorten};
+use super::words::{list, parse_bool};
 
 mod many;
 
@@ -457,26 +457,9 @@ fn warning(pairs: &Pairs) -> Option<String> {
     let is_filter = |name: &str| {
         is_known(name) && !NOT_OF_STATUS.iter().any(|not| not.eq_ignore_ascii_case(name))
     };
-    let mut ignored = pairs.iter().map(|(name, _)| name).filter(|name| !is_filter(name));
-    let mut told: Vec<String> = Vec::new();
-    for name in ignored.by_ref().take(MAX_WARNED) {
-        let filters = names().filter(|known| is_filter(known));
-        let hint = nearest(name, filters).map(|near| format!(" (is {near} meant?)"));
-        told.push(format!("'{}'{}", shorten(name), hint.unwrap_or_default()));
-    }
-    let more = ignored.count();
-    if more > 0 {
-        told.push(format!("{more} more"));
-    }
-    let one = told.len() == 1;
-    (!told.is_empty()).then(|| {
-        let parameters = if one { "This parameter is" } else { "These parameters are" };
-        format!("{parameters} not known to getStatus and had no effect: {}.", told.join(", "))
-    })
+    let ignored = pairs.iter().map(|(name, _)| name).filter(|name| !is_filter(name));
+    without_effect(ignored, || names().filter(|known| is_filter(known)), "getStatus")
 }
-
-/// Number of unknown parameters that a warning names.
-const MAX_WARNED: usize = 5;
 
 /// Reads the filters by parameters. An empty one counts as not given, as any filter does.
 fn parameters(pairs: &Pairs) -> Result<Vec<(String, String)>, AciError> {

@@ -94,11 +94,12 @@ pub(super) fn events<'r>(
 /// Reads the thresholds of queue events.
 fn thresholds(reader: &mut Reader<'_>, sections: &[&str]) -> (f64, f64) {
     let mut part = |key| match reader.value(sections, key) {
-        Some(Value::Fraction(part)) => part,
-        _ => 0.0,
+        Some(Value::Fraction(part)) => Some(part),
+        _ => None,
     };
-    let (filling, emptying) =
-        (part(keys::QUEUE_FILLING_THRESHOLD), part(keys::QUEUE_EMPTYING_THRESHOLD));
+    let parts = (part(keys::QUEUE_FILLING_THRESHOLD), part(keys::QUEUE_EMPTYING_THRESHOLD));
+    // What is wrong with one alone is told already.
+    let (Some(filling), Some(emptying)) = parts else { return (0.0, 0.0) };
     let key = keys::QUEUE_EMPTYING_THRESHOLD;
     let gives = |key| sections.iter().find(|section| reader.gives(section, key)).copied();
     // The section to blame gives the key itself, or the other one.

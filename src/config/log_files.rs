@@ -14,7 +14,7 @@ const LOGS: &str = "logs";
 /// Largest number of links that are followed in a path.
 const MAX_LINKS: usize = 40;
 
-/// Adds a problem for each stream whose file, or an old one of it, is or would be one of the server's own: what is in the data
+/// Adds a problem for each stream whose file is a directory, or whose file, or an old one of it, is or would be one of the server's own: what is in the data
 /// directory, and these files of the configuration.
 pub(super) fn check(
     reader: &mut Reader<'_>,
@@ -49,6 +49,8 @@ pub(super) fn check(
                 "{path}, or an old file of it, is {}, a file of the configuration",
                 own.display()
             )
+        } else if disk == Disk::Real && stream.path.is_dir() {
+            format!("{path} is a directory, and a file is wanted")
         } else if disk == Disk::Real && is_own(&stream.path) {
             format!("{path} is one of the server's own files")
         } else {

@@ -10,9 +10,10 @@ use super::settings::QueueConfig;
 use super::table::schedules as table;
 use super::table::schedules::{SCHEDULE, SCHEDULES};
 use crate::aci::request::{PairValue, parse_query};
+use crate::aci::words::shorten;
 use crate::front::secret_names;
 use crate::schedules::{
-    BadParameter, CatchUp, Definition, Fault, Overlap, Schedule, Timing, check_parameters,
+    BadParameter, CatchUp, Definition, Fault, Overlap, Schedule, Timing, check_parameters, meant,
 };
 
 /// Makes the schedules. The sections that are listed are added to `purposes`.
@@ -87,7 +88,10 @@ fn definition<'r>(
         return None;
     }
     match queue {
-        Some(queue) => check_given(reader, section, queue, &given, strict, &secrets),
+        Some(queue) => {
+            check_given(reader, section, queue, &given, strict, &secrets);
+            warn_of_meant(reader, section, queue, &given);
+        }
         None => reader.problem_at(
             section.name,
             table::ACTION,
@@ -184,6 +188,28 @@ fn check_given(
     }
 }
 
+/// Warns about parameters that may have been meant as keys of the schedule.
+fn warn_of_meant(
+    reader: &mut Reader<'_>,
+    section: &IniSection<'_>,
+    queue: &QueueConfig,
+    given: &[Given<'_>],
+) {
+    let params = queue.params();
+    for Entry { key, line, .. } in given.iter().map(|given| given.by) {
+        let keys = SCHEDULE.keys.iter().map(|key| key.name);
+        if table::PARAMETERS.is(key) {
+            continue;
+        }
+        if let Some(near) = meant(&params, key, keys) {
+            reader.findings.warning(Some(line), || {
+                let (section, key) = (shorten(section.name), shorten(key));
+                format!("[{section}] {key} is a parameter of the action. Is {near} meant?")
+            });
+        }
+    }
+}
+
 /// Returns the place of a line, without its value if that may be a secret.
 fn place<'a>(section: &IniSection<'a>, entry: Entry<'a>, secrets: &SecretNames) -> Location<'a> {
     let is_secret = secrets.has(entry.key) || table::PARAMETERS.is(entry.key);
@@ -243,6 +269,23 @@ mod tests {
             ..Definition::default()
         };
         assert_eq!(schedules[0].definition, definition);
+    }
+
+    #[test]
+    fn a_key_that_may_be_misspelt_is_told() {
+        let text = "[Nightly]\nAction=Process\nCron=@daily\nEnable=false\nName=Ada\nParameters=Cro=x\n\
+                    Timezon=UTC\n";
+        let (schedules, warnings) = parse(&format!("{LIST}{text}")).unwrap();
+        let told: Vec<_> =
+            warnings.iter().map(|warning| (warning.line, warning.message.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (Some(20), "[Nightly] Enable is a parameter of the action. Is Enabled meant?"),
+                (Some(23), "[Nightly] Timezon is a parameter of the action. Is TimeZone meant?"),
+            ]
+        );
+        assert_eq!(schedules[0].definition.parameters.len(), 4);
     }
 
     #[test]

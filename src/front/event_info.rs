@@ -6,13 +6,18 @@ use actiond_actors::outbox::{HandlerStatus, OutboxError};
 use super::dispatch::Call;
 use super::errors::{no_such, queue_error};
 use super::render::time;
-use crate::aci::catalog::builtin::EVENT_ACTIONS;
+use crate::aci::catalog::builtin::{EVENT_ACTIONS, EVENT_INFO};
+use crate::aci::catalog::{refuse_unknown, warn_of_unknown};
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::words::find_word;
 
 /// Shows the handlers, after doing with their failed events what is asked for.
 pub(super) async fn event_info(call: &Call<'_>) -> Result<Vec<Element>, AciError> {
+    let wanted = call.pairs.given("EventAction").and_then(|word| find_word(EVENT_ACTIONS, word));
+    if let Some(word) = wanted {
+        refuse_unknown(&EVENT_INFO, &call.pairs, &format!("EventAction={word}"))?;
+    }
     let outbox = call.endpoint.system().outbox();
     let names: Vec<_> = outbox.names().map(str::to_owned).collect();
     let names = match call.pairs.given("Handler") {
@@ -29,7 +34,6 @@ pub(super) async fn event_info(call: &Call<'_>) -> Result<Vec<Element>, AciError
             vec![name.clone()]
         }
     };
-    let wanted = call.pairs.given("EventAction").and_then(|word| find_word(EVENT_ACTIONS, word));
     let mut handlers = Vec::new();
     for name in names {
         let done = match wanted {
@@ -42,7 +46,9 @@ pub(super) async fn event_info(call: &Call<'_>) -> Result<Vec<Element>, AciError
         let done = done.map(|(name, number)| Element::text(name, number.to_string()));
         handlers.push(handler(status, library.map(|(_, library)| *library)).children(done));
     }
-    Ok(vec![Element::new("handlers").children(handlers)])
+    let warning = warn_of_unknown(&EVENT_INFO, &call.pairs);
+    let warning = warning.map(|warning| Element::text("warning", warning));
+    Ok(std::iter::once(Element::new("handlers").children(handlers)).chain(warning).collect())
 }
 
 fn handler(status: HandlerStatus, library: Option<&'static str>) -> Element {

@@ -7,19 +7,21 @@ use super::errors::{no_such, queue_error};
 use super::queues;
 use super::render::time;
 use crate::aci::catalog::builtin::SCHEDULE_INFO;
-use crate::aci::catalog::parse_integer;
-use crate::aci::element::Element;
+use crate::aci::catalog::{is_known, parse_integer, refuse_unknown, warn_of_unknown};
+use crate::aci::element::{Content, Element};
 use crate::aci::error::AciError;
 use crate::aci::request::{PairValue, parse_query};
 use crate::aci::shown::ShownParameter;
-use crate::aci::words::parse_bool;
+use crate::aci::words::{parse_bool, shorten};
 use crate::config::is_name;
 use crate::schedules::{
     BadParameter, CatchUp, Definition, Fault, Overlap, Schedule, ScheduleError, ScheduleStatus,
-    Schedules, Timing, check_parameters, keys,
+    Schedules, Timing, check_parameters, keys, meant,
 };
 
 const ACTION: &str = "ScheduleAction";
+/// The change for which all that is no parameter of `ScheduleInfo` is one of the action.
+const ADD: &str = "add";
 const NAME: &str = "ScheduleName";
 const QUEUE: &str = "QueueName";
 
@@ -30,13 +32,19 @@ pub(super) async fn schedule_info(call: &Call<'_>) -> Result<Vec<Element>, AciEr
     };
     let action = call.pairs.given(ACTION).map(str::to_ascii_lowercase);
     let name = call.pairs.given(NAME);
-    if action.as_deref() != Some("add") {
-        refuse_unknown(call)?;
-    }
-    let Some(action) = action else { return list(call, schedules, name).await };
+    let Some(action) = action else {
+        refuse_where_strict(call)?;
+        let warning = warn_of_unknown(&SCHEDULE_INFO, &call.pairs);
+        let warning = warning.map(|warning| Element::text("warning", warning));
+        return Ok(list(call, schedules, name).await?.into_iter().chain(warning).collect());
+    };
     let name = name.ok_or_else(|| AciError::missing(NAME, "the name of a schedule"))?;
+    if action != ADD {
+        refuse_unknown(&SCHEDULE_INFO, &call.pairs, &format!("ScheduleAction={action}"))?;
+    }
     let failed = |error: ScheduleError| told(call, name, &error);
-    let mut reply = vec![Element::text("schedule", name)];
+    // Of the form that a list has, where there may be several.
+    let mut reply = vec![Element::new("schedule").child(Element::text("name", name))];
     match action.as_str() {
         "run" => {
             let (queue, submitted) = schedules.run(name).await.map_err(failed)?;
@@ -48,27 +56,25 @@ pub(super) async fn schedule_info(call: &Call<'_>) -> Result<Vec<Element>, AciEr
         "resume" => schedules.resume(name).await.map_err(failed)?,
         "remove" => schedules.remove(name).await.map_err(failed)?,
         // The catalog lets nothing else through.
-        _ => schedules.add(new_schedule(call, name)?).await.map_err(failed)?,
+        _ => {
+            let (schedule, warning) = new_schedule(call, name)?;
+            schedules.add(schedule).await.map_err(failed)?;
+            reply.extend(warning.map(|warning| Element::text("warning", warning)));
+        }
     }
     log::info!("schedule {name}: {action} was asked for {}", call.caller);
     Ok(reply)
 }
 
-/// Refuses parameters that mean something only to `add`, where unknown ones are refused.
-fn refuse_unknown(call: &Call<'_>) -> Result<(), AciError> {
+/// Refuses parameters of a list that mean something only to `add`, where unknown ones are refused.
+fn refuse_where_strict(call: &Call<'_>) -> Result<(), AciError> {
     if !call.endpoint.limits().strict {
         return Ok(());
     }
-    match call.pairs.iter().find(|(name, _)| !is_own(name)) {
+    match call.pairs.iter().find(|(name, _)| !is_known(&SCHEDULE_INFO, name)) {
         Some((name, _)) => Err(AciError::unknown_parameter(name, "StrictActionValidation", None)),
         None => Ok(()),
     }
-}
-
-/// Returns true for a parameter of `ScheduleInfo` itself.
-fn is_own(name: &str) -> bool {
-    let common = SCHEDULE_INFO.common().iter().copied().flatten();
-    common.chain(SCHEDULE_INFO.params).any(|param| param.name.eq_ignore_ascii_case(name))
 }
 
 async fn list(
@@ -124,14 +130,15 @@ fn parameters(call: &Call<'_>, definition: &Definition) -> Element {
         let is_secret = served.is_none_or(|served| served.secret_names.has(name));
         let ShownParameter { attributes, text } =
             ShownParameter::of_text(name, if is_secret { MASK } else { value });
-        let shown = Element::text("parameter", text.unwrap_or_default());
-        Element { attributes, ..shown }
+        let content = text.map_or_else(|| Content::Elements(Vec::new()), Content::Text);
+        Element { attributes, content, ..Element::new("parameter") }
     });
     Element::new("parameters").children(each)
 }
 
-/// Makes the schedule that a request wants to add, with all of it checked.
-fn new_schedule(call: &Call<'_>, name: &str) -> Result<Schedule, AciError> {
+/// Makes the schedule that a request wants to add, with all of it checked; and a warning, if a parameter of the action may have been
+/// meant as one of the schedule.
+fn new_schedule(call: &Call<'_>, name: &str) -> Result<(Schedule, Option<String>), AciError> {
     let pairs = &call.pairs;
     if !is_name(name) {
         let allowed = "a name of 1 to 64 characters out of letters, digits, `_` and `-`";
@@ -153,7 +160,7 @@ fn new_schedule(call: &Call<'_>, name: &str) -> Result<Schedule, AciError> {
             parameters.push(text(pair)?);
         }
     }
-    for pair in pairs.iter().filter(|(name, _)| !is_own(name)) {
+    for pair in pairs.iter().filter(|(name, _)| !is_known(&SCHEDULE_INFO, name)) {
         parameters.push(text(pair)?);
     }
     let strict = call.endpoint.limits().strict;
@@ -181,8 +188,15 @@ fn new_schedule(call: &Call<'_>, name: &str) -> Result<Schedule, AciError> {
             .unwrap_or_default(),
         enabled: pairs.given(keys::ENABLED).and_then(parse_bool).unwrap_or(true),
     };
-    match Timing::of(&definition) {
-        Ok(_) => Ok(Schedule { name: name.to_owned(), definition }),
+    let own = || pairs.iter().map(|(name, _)| name).filter(|name| !is_known(&SCHEDULE_INFO, name));
+    let keys = || SCHEDULE_INFO.params.iter().map(|param| &*param.name);
+    let misspelt = own().find_map(|own| Some((own, meant(&served.params, own, keys())?)));
+    let warning = misspelt.map(|(own, near)| {
+        format!("{} is a parameter of the action. Is {near} meant?", shorten(own))
+    });
+    let now = call.endpoint.system().clock().now();
+    match Timing::of(&definition).and_then(|timing| timing.check_due(now)) {
+        Ok(()) => Ok((Schedule { name: name.to_owned(), definition }, warning)),
         Err(Fault { key, allowed }) => Err(match pairs.given(key) {
             Some(value) => AciError::invalid(key, value, &allowed),
             None => AciError::missing(key, &allowed),

@@ -52,6 +52,9 @@ const OTHER_HOST: &str =
 /// The reason for which a port of the server itself may not be named: it would be asked by this machine, which may do more than most.
 const OWN_PORT: &str = "an address that is not one of this server's own ports";
 /// The reason for which an action that a worker elsewhere does is not run at once.
+/// The parameter of `getStatus` that says what is waited for, and what is said of it here: it would silently be one of the action.
+const WAIT_FOR: &str = "WaitFor";
+const NO_WAIT_FOR: &str = "none beside the Wait of a submission, which waits for the end; QueueAction=getStatus with Wait and WaitFor waits for others";
 const NOT_AT_ONCE: &str = "false: a worker elsewhere does this action, so it is queued until one takes it; Wait waits for its result";
 
 pub(super) async fn submit(
@@ -67,6 +70,12 @@ pub(super) async fn submit(
     let priority = pairs.given("Priority").and_then(parse_integer).unwrap_or_default();
     let priority = i32::try_from(priority).unwrap_or_default();
     let wait = pairs.given("Wait").and_then(parse_seconds).unwrap_or_default();
+    if wait > 0.0
+        && let Some(word) = pairs.given(WAIT_FOR)
+        && !served.params.iter().any(|param| param.is_for(WAIT_FOR))
+    {
+        return Err(AciError::invalid(WAIT_FOR, word, NO_WAIT_FOR));
+    }
     let (header, parameter) = (call.idempotency_key, pairs.given(KEY));
     let key = header.or(parameter).map(ToOwned::to_owned);
     if let (Some(header), Some(parameter)) = (header, parameter)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actiond_actors::store::{ScheduleChange, ScheduleState};
+use actiond_actors::store::ScheduleChange;
 use actiond_actors::{
     ActionStatus, QueueError, QueueHandle, State, StoreError, Submitted, System, Timestamp,
 };
@@ -200,7 +200,7 @@ impl Schedules {
     pub async fn list(&self) -> Result<Vec<ScheduleStatus>, StoreError> {
         let mut all = Vec::new();
         for known in self.runner.known().await? {
-            all.push(status(known).await?);
+            all.push(status(known, self.runner.now()).await?);
         }
         Ok(all)
     }
@@ -299,7 +299,7 @@ impl Schedules {
     }
 }
 
-async fn status(known: Known) -> Result<ScheduleStatus, StoreError> {
+async fn status(known: Known, now: Timestamp) -> Result<ScheduleStatus, StoreError> {
     let Known { entry, state, queue_of_last } = known;
     let last = state.as_ref().and_then(|state| state.last);
     let last_action = match last.zip(queue_of_last) {
@@ -315,13 +315,12 @@ async fn status(known: Known) -> Result<ScheduleStatus, StoreError> {
         },
         None => None,
     };
-    let next = |state: &ScheduleState| entry.timing.next_due(state.since, state.passed);
     Ok(ScheduleStatus {
         paused: state.as_ref().is_some_and(|state| state.paused),
         cycles: state.as_ref().map_or(0, |state| state.cycles),
         last: last.map(|last| last.due),
         last_action,
-        next: state.as_ref().filter(|state| entry.is_active(state)).and_then(next),
+        next: entry.next(state.as_ref(), now),
         name: entry.name,
         definition: entry.definition,
         is_added: entry.is_added,

@@ -1,8 +1,9 @@
 //! The check of the parameters of scheduled actions: that of a client's submission, before any is due.
 
-use crate::aci::catalog::{ActionSpec, COMMON, ParamSpec, StandardRole, validate};
+use crate::aci::catalog::{ANY, ActionSpec, COMMON, ParamSpec, StandardRole, validate};
 use crate::aci::error::AciError;
 use crate::aci::request::{Pairs, RESERVED, is_reserved};
+use crate::aci::words::nearest;
 
 /// The parameters of every asynchronous action that mean something to a client that waits, or that a schedule has keys for.
 const NOT_FOR_SCHEDULES: [(&str, &str); 6] = [
@@ -63,6 +64,20 @@ pub(crate) fn check_parameters(
     check(&all).map_err(|error| BadParameter { at: None, error })
 }
 
+/// Returns which of these keys may have been meant by a parameter: one that is nearly called so, and that no action of the queue is
+/// described with.
+pub(crate) fn meant<'k>(
+    params: &[ParamSpec],
+    name: &str,
+    keys: impl IntoIterator<Item = &'k str>,
+) -> Option<&'k str> {
+    let mut described = params.iter().chain(COMMON).chain(PRIORITY);
+    match described.any(|param| param.name != ANY && param.is_for(name)) {
+        true => None,
+        false => nearest(name, keys),
+    }
+}
+
 /// Returns what parameters give under a name, the last of several; an empty one counts as none.
 pub(super) fn given<'p>(parameters: &'p [(String, String)], name: &str) -> Option<&'p str> {
     let mut named = parameters.iter().rev().filter(|(other, _)| other.eq_ignore_ascii_case(name));
@@ -120,6 +135,25 @@ mod tests {
                 _ => panic!("{given:?}: {found:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_key_that_is_misspelt_is_no_parameter_unless_the_action_has_one_of_that_name() {
+        let keys = super::super::keys::ALL;
+        for (name, key) in [
+            ("Enable", Some("Enabled")),
+            ("timezon", Some("TimeZone")),
+            ("RepeatSec", Some("RepeatSecs")),
+            ("Name", None),
+            ("Text", None),
+            ("Priority", None),
+        ] {
+            assert_eq!(meant(PARAMS, name, keys), key, "{name}");
+        }
+        let own = [ParamSpec::optional("Enable", ParamKind::Text, "Its own.")];
+        assert_eq!(meant(&own, "enable", keys), None);
+        let any = [ParamSpec::optional(ANY, ParamKind::Text, "Whatever.")];
+        assert_eq!(meant(&any, "Enable", keys), Some("Enabled"));
     }
 
     #[test]

@@ -67,6 +67,24 @@ impl Entry {
             && self.definition.cycles.is_none_or(|cycles| state.cycles < cycles)
     }
 
+    /// Returns the next due time, as the schedule stands now; `None` if it is not due by itself any more. One that no server has looked
+    /// at since it is there, or is on, begins now.
+    pub(super) fn next(&self, state: Option<&ScheduleState>, now: Timestamp) -> Option<Timestamp> {
+        let new = || ScheduleState::new(self.name.clone(), now, None);
+        let state = state.cloned().unwrap_or_else(new);
+        let passed = if state.passed == ScheduleState::ALL { now } else { state.passed };
+        self.is_active(&state).then(|| self.timing.next_due(state.since, passed)).flatten()
+    }
+
+    /// Tells whether it is due at the same times as another one.
+    pub(super) fn has_times_of(&self, other: &Self) -> bool {
+        let times = |of: &Definition| {
+            let Definition { cron, repeat_secs, start_time, time_zone, enabled, .. } = of.clone();
+            (cron, repeat_secs, start_time, time_zone, enabled)
+        };
+        times(&self.definition) == times(&other.definition)
+    }
+
     /// Makes the submission of its action.
     pub(super) fn submission(&self) -> Submission {
         let pairs = self.definition.parameters.iter();

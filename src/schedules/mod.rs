@@ -19,7 +19,7 @@ mod timing;
 mod zone;
 
 pub use actor::{ScheduleError, ScheduleStatus, Schedules};
-pub(crate) use check::{BadParameter, check_parameters};
+pub(crate) use check::{BadParameter, check_parameters, meant};
 pub use definition::{
     CatchUp, Definition, Fault, MAX_JITTER_SECS, MAX_REPEAT_SECS, Overlap, Schedule, keys,
 };

@@ -3,7 +3,9 @@
 //! The store decides, in the transaction that queues an action: whoever was too late is told so, and goes on with the next due
 //! time. So several servers may look, and one that dies in the middle leaves nothing undone and nothing done twice.
 
-use std::collections::{BTreeMap, HashMap};
+mod missed;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,9 +17,8 @@ use tokio::time::Instant;
 
 use super::definition::{CatchUp, Definition, Overlap, Schedule};
 use super::entry::{Entry, millis};
+use missed::is_late;
 
-/// The time after which what is due counts as missed. Until then each due time has its action, however late.
-const LATE_MS: i64 = 60_000;
 /// Maximum number of due times of one schedule that are done with at one look.
 const AT_ONE_LOOK: usize = 60;
 /// The times after which is tried again what has failed, at first and at most.
@@ -49,6 +50,10 @@ struct Memory {
     began: Timestamp,
     /// The schedules whose last try has failed, by their names in lower case.
     failed: HashMap<String, Failed>,
+    /// Those that a reload has put there, or has given other times, and when: what was due before is none of theirs.
+    replaced: HashMap<String, Timestamp>,
+    /// Those of which it was said that they are over.
+    over: HashSet<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,16 +81,40 @@ enum Went {
 impl Runner {
     pub(super) fn new(system: System, of_kinds: &[Schedule], configured: &[Schedule]) -> Self {
         let began = system.clock().now();
-        let memory = Mutex::new(Memory { began, failed: HashMap::new() });
+        let memory = Mutex::new(Memory {
+            began,
+            failed: HashMap::new(),
+            replaced: HashMap::new(),
+            over: HashSet::new(),
+        });
         let of_kinds = of_kinds.iter().filter_map(|it| Entry::of(it, false)).collect();
         let runner = Self { system, of_kinds, configured: ArcSwap::default(), memory };
-        runner.replace(configured);
+        runner.configure(entries(configured));
         runner
     }
 
     /// Puts other schedules in the place of those of `[Schedules]`.
     pub(super) fn replace(&self, configured: &[Schedule]) {
-        let entries: Vec<_> = configured.iter().filter_map(|it| Entry::of(it, false)).collect();
+        let (entries, before, now) = (entries(configured), self.configured.load(), self.now());
+        let is_as_before = |entry: &Entry| {
+            before.iter().any(|before| {
+                before.name.eq_ignore_ascii_case(&entry.name) && entry.has_times_of(before)
+            })
+        };
+        let others = entries.iter().filter(|entry| !is_as_before(entry));
+        let others: Vec<_> = others.map(|it| it.name.to_ascii_lowercase()).collect();
+        {
+            let mut memory = self.memory();
+            let stays =
+                |name: &str| entries.iter().any(|entry| entry.name.eq_ignore_ascii_case(name));
+            memory.over.clear();
+            memory.replaced.retain(|name, _| stays(name));
+            memory.replaced.extend(others.into_iter().map(|name| (name, now)));
+        }
+        self.configure(entries);
+    }
+
+    fn configure(&self, entries: Vec<Entry>) {
         for Entry { name, definition: Definition { action, .. }, .. } in &entries {
             if self.system.queue(action).is_none() {
                 log::warn!("schedule {name} has to wait for a restart: there is no queue {action}");
@@ -176,14 +205,26 @@ impl Runner {
     async fn look_at(&self, known: &Known, now: Timestamp) -> Next {
         let Known { entry, state, queue_of_last } = known;
         let Some(state) = state else {
+            if !entry.definition.enabled {
+                return Next::Never;
+            }
             // What others have seen before counts: it is read again.
             return match self.see(known, now).await {
                 Ok(()) => Next::After(Duration::ZERO),
                 Err(error) => self.failed(entry, &error),
             };
         };
+        if !entry.definition.enabled {
+            return self.turn_off(entry, state).await;
+        }
         if !entry.is_active(state) {
             return Next::Never;
+        }
+        if state.passed == ScheduleState::ALL {
+            return match self.change(entry, ScheduleChange::Begin { at: now }).await {
+                Ok(()) => Next::After(Duration::ZERO),
+                Err(error) => self.refused(entry, &error),
+            };
         }
         let folded = entry.name.to_ascii_lowercase();
         let waits = self.memory().failed.get(&folded).map(|failed| failed.until);
@@ -197,12 +238,30 @@ impl Runner {
             return Next::Never;
         };
         let mut state = state.clone();
+        let replaced = self.memory().replaced.get(&folded).copied();
+        if let Some(at) = replaced {
+            // It may itself be due at that moment.
+            let before = Timestamp(at.0.saturating_sub(1));
+            if state.passed < before {
+                match self.skip(entry, &queue, state, before).await {
+                    Went::On(after) => state = after,
+                    Went::Next(next) => return next,
+                }
+            }
+            self.memory().replaced.remove(&folded);
+        }
         let mut queue_of_last = queue_of_last.clone();
         for _ in 0..AT_ONE_LOOK {
             if !entry.is_active(&state) {
                 return Next::Never;
             }
             let Some(due) = entry.timing.next_due(state.since, state.passed) else {
+                if self.memory().over.insert(folded) {
+                    log::warn!(
+                        "schedule {} is over: its time has passed, and it will not be due any more",
+                        entry.name
+                    );
+                }
                 return Next::Never;
             };
             if entry.fires(due) > now {
@@ -210,7 +269,7 @@ impl Runner {
             }
             let missed = self.missed(entry, &state, due, now);
             let went = match (missed, entry.definition.catch_up) {
-                (Some(latest), CatchUp::None) => {
+                (Some(latest), CatchUp::None) if is_late(entry, latest, now) => {
                     log::info!("schedule {}: what was due and missed is left out", entry.name);
                     self.skip(entry, &queue, state, latest).await
                 }
@@ -228,28 +287,6 @@ impl Runner {
             }
         }
         Next::After(Duration::ZERO)
-    }
-
-    /// Returns the latest due time that was missed, if this one was.
-    fn missed(
-        &self,
-        entry: &Entry,
-        state: &ScheduleState,
-        due: Timestamp,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        let fires = entry.fires(due);
-        let began = self.memory().began;
-        let until = if now.0.saturating_sub(fires.0) > LATE_MS {
-            now
-        } else if fires < began {
-            Timestamp(began.0.saturating_sub(1))
-        } else {
-            return None;
-        };
-        // Later ones may wait for their delays.
-        let until = Timestamp(until.0.saturating_sub(millis(entry.longest_delay())));
-        Some(entry.timing.latest_due(state.since, state.passed, until).unwrap_or(due))
     }
 
     /// Leaves out what was due up to a time.
@@ -351,6 +388,11 @@ impl Runner {
         let submitted = queue.submit(entry.submission().scheduled_for(scheduled)).await?;
         Ok((queue, submitted))
     }
+}
+
+/// Makes schedules of the configuration.
+fn entries(configured: &[Schedule]) -> Vec<Entry> {
+    configured.iter().filter_map(|it| Entry::of(it, false)).collect()
 }
 
 #[cfg(test)]

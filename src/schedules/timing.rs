@@ -110,6 +110,22 @@ impl Timing {
         due.map(Timestamp)
     }
 
+    /// Checks that something will be due that is known from this time on.
+    ///
+    /// # Errors
+    ///
+    /// The fault, if nothing is.
+    pub fn check_due(&self, now: Timestamp) -> Result<(), Fault> {
+        match self.next_due(now, Timestamp(now.0.saturating_sub(1))) {
+            Some(_) => Ok(()),
+            None if self.start.is_some() => Err(Fault::of(
+                keys::START_TIME,
+                "a time to come: nothing would ever be due, as this is the only time",
+            )),
+            None => Err(Fault::of(keys::CRON, "a pattern by which something will be due")),
+        }
+    }
+
     fn next_of_cron(&self, cron: &Cron, after: i64) -> Option<i64> {
         let mut local = self.zone.passed(after)?;
         loop {

@@ -136,12 +136,14 @@ impl Outbox {
     pub(crate) fn page(
         &self,
         handler: HandlerId,
+        after: Option<EventId>,
         except: &[EventId],
         limit: PageLimit,
     ) -> EventPage {
         let mut page = EventPage::default();
         let mut bytes = 0_usize;
-        let ids = self.ids(handler, false).into_iter().filter(|id| !except.contains(id));
+        let ids = self.ids(handler, false).into_iter();
+        let ids = ids.filter(|id| Some(*id) > after && !except.contains(id));
         for (id, event) in ids.filter_map(|id| Some((id, self.events.get(&id)?))) {
             let size = size_of(&event.about);
             bytes = bytes.saturating_add(size);

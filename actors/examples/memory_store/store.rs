@@ -172,10 +172,11 @@ impl Store for MemoryStore {
     fn events(
         &self,
         handler: HandlerId,
+        after: Option<EventId>,
         except: Vec<EventId>,
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
-        self.read(|data| data.outbox.page(handler, &except, limit))
+        self.read(|data| data.outbox.page(handler, after, &except, limit))
     }
 
     fn outbox_state(

@@ -3,6 +3,7 @@
 //! All that it holds is bounded and read from the store; it may be lost. An event is settled in the store only after it was
 //! delivered or has failed for good, so whatever dies in between, it is read again.
 
+mod down;
 mod messages;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::lanes::Lanes;
+use super::receivers::{Receiver, Receivers};
 use super::{Deliver, HandlerSettings, HandlerShared, Lane, Outbox, OutboxEvent, Undelivered};
 use crate::action::Timestamp;
 use crate::store::query::PageLimit;
@@ -38,8 +40,6 @@ const TICK: Duration = Duration::from_secs(1);
 const RETRY_STORE: Duration = Duration::from_millis(500);
 /// Number of steps by which one batch drops events: the writer is held up no longer.
 const MAX_TRIMS: u64 = 8;
-/// Maximum time for which a receiver is left alone because it says so.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 /// Time between two lines of the log about events that failed, or were dropped.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
@@ -86,7 +86,8 @@ pub(crate) struct HandlerActor {
     executor: Handle,
     queues: HashMap<QueueId, Arc<str>>,
 
-    lanes: Lanes<Lane, Arc<OutboxEvent>>,
+    lanes: Lanes<Lane, Receiver, Arc<OutboxEvent>>,
+    receivers: Receivers,
     /// The events that must not be read again, with their bytes.
     held: HashMap<EventId, usize>,
     held_bytes: usize,
@@ -100,9 +101,6 @@ pub(crate) struct HandlerActor {
     /// The timer of the first of them, or of the end of a pause.
     timer: Option<(Instant, SpawnHandle)>,
     in_flight: usize,
-    /// Number of times in a row that the receiver was found to take nothing, and the end of the pause after the last.
-    down: u32,
-    paused_until: Option<Instant>,
     outcomes: Outcomes,
     settling: Option<Outcomes>,
     is_reading: bool,
@@ -111,6 +109,12 @@ pub(crate) struct HandlerActor {
     uncounted: bool,
     /// True if there may be events that were not read.
     look: bool,
+    /// The last event that was read. While events of receivers that take nothing are left in the store, reading goes on behind it.
+    read_to: Option<EventId>,
+    /// True if all events are to be read again, from the first.
+    reads_all: bool,
+    /// Time of the last such look.
+    read_all_at: Instant,
     /// True after another server was found to deliver, until all that was under way here has ended and is written down.
     starts_over: bool,
     /// True until this time after the store could not be read or written.
@@ -138,6 +142,7 @@ impl HandlerActor {
             executor,
             queues,
             lanes: Lanes::default(),
+            receivers: Receivers::default(),
             held: HashMap::new(),
             held_bytes: 0,
             failed_lanes: HashMap::new(),
@@ -145,14 +150,15 @@ impl HandlerActor {
             due: BTreeMap::new(),
             timer: None,
             in_flight: 0,
-            down: 0,
-            paused_until: None,
             outcomes: Outcomes::default(),
             settling: None,
             is_reading: false,
             is_counting: false,
             uncounted: true,
             look: true,
+            read_to: None,
+            reads_all: false,
+            read_all_at: Instant::now(),
             starts_over: false,
             store_is_away: false,
             told_failed: Seldom::default(),
@@ -179,15 +185,14 @@ impl HandlerActor {
         }
     }
 
-    /// Lets events be taken whose time has come, and ends a pause that is over.
+    /// Lets events be taken whose time has come, and sets the timer for what comes next.
     fn let_due_go(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) {
             self.lanes.again(first.remove());
         }
-        self.paused_until = self.paused_until.filter(|until| *until > now);
         let next = self.due.keys().next().map(|(at, _)| *at);
-        let next = next.into_iter().chain(self.paused_until).min();
+        let next = next.into_iter().chain(self.receivers.next_end(now)).min();
         if self.timer.map(|(at, _)| at) == next {
             return;
         }
@@ -205,22 +210,21 @@ impl HandlerActor {
     }
 
     fn deliver_next(&mut self, ctx: &Context<Self>) {
-        // A receiver that was down is asked by one event.
-        let most = if self.down > 0 { 1 } else { self.settings.max_in_flight.max(1) };
-        while self.in_flight < most
-            && self.paused_until.is_none()
-            && self.stopping.is_none()
-            && self.shared.leads()
-            && let Some((_, event)) = self.lanes.take()
-        {
+        let most = self.settings.max_in_flight.max(1);
+        let most_asked = most.div_ceil(2);
+        let now = Instant::now();
+        while self.in_flight < most && self.stopping.is_none() && self.shared.leads() {
+            let may_be_sent = |receiver: &_| self.receivers.may_be_sent(receiver, now, most_asked);
+            let Some((receiver, event)) = self.lanes.take(may_be_sent) else { break };
             self.in_flight += 1;
-            self.begin(event, ctx.address());
+            self.receivers.begin(&receiver);
+            self.begin(receiver, event, ctx.address());
         }
         self.shared.set_in_flight(self.in_flight);
     }
 
     /// Begins a delivery beside this actor.
-    fn begin(&self, event: Arc<OutboxEvent>, to: Addr<Self>) {
+    fn begin(&self, receiver: Receiver, event: Arc<OutboxEvent>, to: Addr<Self>) {
         let deliver = Arc::clone(&self.deliver);
         let delivered = async move {
             let attempt = AssertUnwindSafe(async { deliver.deliver(Arc::clone(&event)).await });
@@ -228,7 +232,7 @@ impl HandlerActor {
                 drop_quietly(panic);
                 Err(Undelivered::for_now("the handler panicked"))
             });
-            to.do_send(Ended { event, outcome });
+            to.do_send(Ended { receiver, event, outcome });
         };
         drop(self.executor.spawn(delivered));
     }
@@ -258,6 +262,7 @@ impl HandlerActor {
     /// Reads more events, unless there are enough.
     fn read(&mut self, ctx: &Context<Self>) {
         self.look |= self.shared.take_wake();
+        self.reads_all |= self.shared.take_reads_all();
         let has_room =
             self.held.len() <= MAX_HELD - PAGE.actions && self.held_bytes < MAX_HELD_BYTES;
         if !self.look
@@ -278,7 +283,12 @@ impl HandlerActor {
         self.starts_over = false;
         (self.look, self.is_reading) = (false, true);
         let except = self.held.keys().copied().collect();
-        let page = self.outbox.store.events(self.shared.id(), except, PAGE);
+        if std::mem::take(&mut self.reads_all) {
+            self.receivers.take_back(|receiver| self.lanes.held(receiver) > 0);
+            (self.read_to, self.read_all_at) = (None, Instant::now());
+        }
+        let after = self.read_to.filter(|_| self.receivers.any_left(|_| true));
+        let page = self.outbox.store.events(self.shared.id(), after, except, PAGE);
         let to = ctx.address();
         drop(self.executor.spawn(async move { to.do_send(Read(page.await)) }));
     }
@@ -326,22 +336,6 @@ impl HandlerActor {
 
     fn now(&self) -> Timestamp {
         self.outbox.clock.now()
-    }
-
-    /// Leaves the receiver alone for a while, since it takes nothing for now.
-    fn pause(&mut self, why: &Undelivered) {
-        self.down = self.down.saturating_add(1);
-        let asked = why.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
-        let pause = self.settings.pause(self.down).max(asked);
-        if self.down == 1 {
-            let name = self.shared.name();
-            log::warn!(
-                "handler {name}: its receiver takes nothing for now, and events wait: {}",
-                why.error
-            );
-        }
-        let until = Instant::now() + pause;
-        self.paused_until = self.paused_until.max(Some(until));
     }
 
     /// Asks how many events there are, if too many may wait.
@@ -402,6 +396,7 @@ impl Actor for HandlerActor {
             }
             // What other servers write is not told here.
             handler.look |= handler.outbox.store.has_peers();
+            handler.look_at_all();
             handler.pump(ctx);
         });
         if let Some(heartbeat) = self.outbox.store.heartbeat() {

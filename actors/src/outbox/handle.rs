@@ -20,6 +20,8 @@ pub(crate) struct HandlerShared {
     id: HandlerId,
     /// Set from a wake until its actor has looked.
     woken: AtomicBool,
+    /// Set if events may wait again that were passed over.
+    reads_all: AtomicBool,
     address: Mutex<Option<Addr<HandlerActor>>>,
     /// True while it is this server that delivers.
     leads: AtomicBool,
@@ -41,6 +43,7 @@ impl HandlerShared {
             name,
             id,
             woken: AtomicBool::new(false),
+            reads_all: AtomicBool::new(false),
             address: Mutex::new(None),
             leads: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
@@ -78,6 +81,17 @@ impl HandlerShared {
     /// Returns true if it was woken since the last call.
     pub(super) fn take_wake(&self) -> bool {
         self.woken.swap(false, Ordering::AcqRel)
+    }
+
+    /// Has its actor look at all events, from the first.
+    fn wake_for_all(&self) {
+        self.reads_all.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Returns true if it is to look at all events since the last call.
+    pub(super) fn take_reads_all(&self) -> bool {
+        self.reads_all.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn leads(&self) -> bool {
@@ -214,7 +228,7 @@ impl Outbox {
         for _ in 0..there.div_ceil(step) {
             let Some(batch) = self.batch(handler.id(), vec![change.clone()]) else { break };
             self.store.commit(batch).await?;
-            handler.wake();
+            handler.wake_for_all();
         }
         Ok(there)
     }

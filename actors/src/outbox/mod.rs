@@ -27,7 +27,7 @@
 //! # let _ = (settings, builder);
 //! ```
 //!
-//! - `actor`: the actor of a handler, with its messages; `lanes`: which event is next;
+//! - `actor`: the actor of a handler, with its messages; `lanes`: which event is next; `receivers`: which receivers take nothing;
 //! - `handle`: what is seen and steered from outside: [`Outbox`];
 //! - `queue_handlers`: the handlers of one queue.
 
@@ -35,6 +35,7 @@ mod actor;
 mod handle;
 mod lanes;
 mod queue_handlers;
+mod receivers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,13 @@ pub trait Deliver: Send + Sync + 'static {
     ///
     /// It runs where the futures of actions do, so it must not block; a panic counts as a failure.
     fn deliver(&self, event: Arc<OutboxEvent>) -> BoxFuture<'static, Result<(), Undelivered>>;
+
+    /// Names the receiver of an event, of a handler whose events go to several that fail one by one. While one of them takes nothing
+    /// ([`Undelivered::down`]), its events wait, and those of others go on. By default there is one for all events.
+    fn receiver(&self, event: &OutboxEvent) -> Option<String> {
+        let _ = event;
+        None
+    }
 }
 
 /// An event on its way to a handler.
@@ -118,7 +126,7 @@ pub struct Undelivered {
     pub error: String,
     /// True if another attempt may succeed; else the event has failed.
     pub may_retry: bool,
-    /// True if the receiver takes nothing at all for now, such as one that can't be reached: other events wait, too.
+    /// True if the receiver takes nothing at all for now, such as one that can't be reached: its other events wait, too.
     pub is_down: bool,
     /// Time for which the receiver wants to be left alone, if it says so.
     pub retry_after: Option<Duration>,

@@ -218,6 +218,7 @@ macro_rules! store_conformance {
             a_handler_is_found_in_any_case,
             events_are_read_in_pages,
             large_events_are_read_in_pages,
+            a_page_of_events_begins_after_one,
             what_is_settled_is_pending_no_more,
             failed_events_are_retried_or_discarded,
             the_oldest_events_are_dropped,

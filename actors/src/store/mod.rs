@@ -346,11 +346,12 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// Finds or creates the handler of events of this name (case does not matter).
     fn open_handler(&self, name: &str) -> BoxFuture<'static, Result<HandlerId, StoreError>>;
 
-    /// Reads pending events of a handler, the oldest first, without those named in `except`, with at most what `limit` allows; one
-    /// event may be larger. As fresh as [`Store::record`].
+    /// Reads pending events of a handler, the oldest first, without those named in `except` and, if `after` is given, those up to it;
+    /// with at most what `limit` allows, but one event may be larger. As fresh as [`Store::record`].
     fn events(
         &self,
         handler: HandlerId,
+        after: Option<EventId>,
         except: Vec<EventId>,
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<EventPage, StoreError>>;

@@ -49,6 +49,11 @@ pub enum ScheduleChange {
         /// The latest time that is left out.
         due: Timestamp,
     },
+    /// Goes on with what is due from now on, if all that would be due was left out ([`ScheduleState::ALL`]).
+    Begin {
+        /// The time now.
+        at: Timestamp,
+    },
     /// Pauses it: no action is queued for it, but on demand.
     Pause,
     /// Goes on with what is due from now on.
@@ -89,6 +94,10 @@ pub enum ScheduleRefusal {
 const WRONG_CLOCK: i64 = 3_600_000;
 
 impl ScheduleState {
+    /// The time up to which a schedule is done with that is never due: leaving out what was due up to it turns the schedule off, until
+    /// it begins again ([`ScheduleChange::Begin`]).
+    pub const ALL: Timestamp = Timestamp(i64::MAX);
+
     /// Makes one that is known from this time on, which may itself be due.
     #[must_use]
     pub const fn new(name: String, at: Timestamp, definition: Option<String>) -> Self {
@@ -120,6 +129,12 @@ impl ScheduleChange {
                 state.passed = *due;
                 Ok(Some(state))
             }
+            Self::Begin { at } => match known()? {
+                state if state.passed == ScheduleState::ALL => {
+                    Ok(Some(ScheduleState { passed: *at, ..state }))
+                }
+                _ => Err(ScheduleRefusal::Passed),
+            },
             Self::Pause => Ok(Some(ScheduleState { paused: true, ..known()? })),
             Self::Resume { at } => {
                 let mut state = known()?;
@@ -225,6 +240,25 @@ mod tests {
             let after = after.unwrap().unwrap();
             assert_eq!((after.passed.0, after.paused), (passed, false), "{before:?} at {now}");
         }
+    }
+
+    #[test]
+    fn what_was_due_while_it_was_off_is_not_made_up_for() {
+        let off = ScheduleChange::Skip { due: ScheduleState::ALL };
+        let begin = ScheduleChange::Begin { at: Timestamp(9_000) };
+        let paused = ScheduleState { paused: true, ..known(5_000) };
+        for before in [known(5_000), paused] {
+            let after = off.apply("Nightly", Some(&before)).unwrap().unwrap();
+            assert_eq!(off.apply("Nightly", Some(&after)), Err(ScheduleRefusal::Passed));
+            assert!(at(6_000, false).admit(Some(&after)).is_err());
+            let on = begin.apply("Nightly", Some(&after)).unwrap().unwrap();
+            assert_eq!((on.passed.0, on.paused), (9_000, before.paused));
+            assert_eq!(begin.apply("Nightly", Some(&on)), Err(ScheduleRefusal::Passed));
+            // Whoever resumes it meanwhile turns nothing on that would be late.
+            let resumed = ScheduleChange::Resume { at: Timestamp(7_000) };
+            assert_eq!(resumed.apply("Nightly", Some(&after)).unwrap().unwrap().passed.0, 7_000);
+        }
+        assert_eq!(begin.apply("Nightly", None), Err(ScheduleRefusal::Unknown));
     }
 
     #[test]

@@ -235,10 +235,11 @@ impl Store for FaultyStore {
     fn events(
         &self,
         handler: HandlerId,
+        after: Option<EventId>,
         except: Vec<EventId>,
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
-        self.inner.events(handler, except, limit)
+        self.inner.events(handler, after, except, limit)
     }
 
     fn outbox_state(

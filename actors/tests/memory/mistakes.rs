@@ -185,13 +185,16 @@ impl Store for Wrong {
     fn events(
         &self,
         handler: HandlerId,
+        after: Option<EventId>,
         mut except: Vec<EventId>,
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
+        let is_from_first = self.mistake == Mistake::Events(events::Mistake::FromTheFirst);
+        let after = after.filter(|_| !is_from_first);
         if self.mistake == Mistake::Events(events::Mistake::NoneLeftOut) {
             except.clear();
         }
-        let events = self.inner.events(handler, except, limit);
+        let events = self.inner.events(handler, after, except, limit);
         let Mistake::Events(mistake) = self.mistake else { return events };
         let page = events.now_or_never().unwrap();
         ready(page.map(|page| mistake.spoil_page(page, &self.inner))).boxed()

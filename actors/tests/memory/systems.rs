@@ -69,10 +69,11 @@ impl Store for Line {
     fn events(
         &self,
         handler: HandlerId,
+        after: Option<EventId>,
         except: Vec<EventId>,
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
-        self.store.events(handler, except, limit)
+        self.store.events(handler, after, except, limit)
     }
 
     fn outbox_state(

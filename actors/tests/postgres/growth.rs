@@ -108,10 +108,10 @@ async fn events_that_wait_are_not_read_for_others() {
         let starts =
             Batch { claim: submissions.len(), submissions, wants: wants.clone(), ..batch(queue) };
         let started = commit(&*store, starts).await;
-        let waits = store.events(handler, Vec::new(), page).await.unwrap().events;
+        let waits = store.events(handler, None, Vec::new(), page).await.unwrap().events;
         let ids: Vec<EventId> = waits.iter().map(|event| event.id).collect();
         let except = ids.iter().copied().take(5).collect();
-        assert!(store.events(handler, except, page).await.unwrap().events.len() > 4);
+        assert!(store.events(handler, None, except, page).await.unwrap().events.len() > 4);
         let failed = ids.iter().take(1).map(|id| FailedEvent {
             id: *id,
             at: Timestamp(1),

@@ -34,7 +34,7 @@ async fn told(store: &dyn Store, actions: &[ActionId]) -> Told {
         origins.push(store.record(queue, *id).await.unwrap().unwrap().origin);
     }
     let [tell, other] = handlers(store).await;
-    let events = store.events(tell, Vec::new(), 100.into()).await.unwrap();
+    let events = store.events(tell, None, Vec::new(), 100.into()).await.unwrap();
     assert_eq!(events.unreadable, []);
     let states =
         [store.outbox_state(tell).await.unwrap(), store.outbox_state(other).await.unwrap()];
@@ -94,8 +94,8 @@ async fn fill(store: &dyn Store) -> Vec<ActionId> {
     wants.add(EventKind::Queue, other);
     let controls = vec![Control::Tell(NewEvent::Level(level).into()); 3];
     store.commit(Batch { controls, wants: Some(Arc::new(wants)), ..batch(queue) }).await.unwrap();
-    let all = store.events(other, Vec::new(), 100.into()).await.unwrap().events;
-    let of_tell = store.events(tell, Vec::new(), 100.into()).await.unwrap().events;
+    let all = store.events(other, None, Vec::new(), 100.into()).await.unwrap().events;
+    let of_tell = store.events(tell, None, Vec::new(), 100.into()).await.unwrap().events;
     let fails =
         |id: EventId| FailedEvent { id, at: Timestamp(9), attempts: 4, error: "no".to_owned() };
     let failed = |id| OutboxChange::Settle { delivered: [].into(), failed: [fails(id)].into() };
@@ -119,7 +119,7 @@ async fn next_event(store: &dyn Store, queue: QueueId) -> EventId {
     let controls = vec![Control::Tell(NewEvent::Level(level).into())];
     let tells = Batch { controls, wants: Some(Arc::new(wants)), ..batch(queue) };
     store.commit(tells).await.unwrap();
-    store.events(other, Vec::new(), 9.into()).await.unwrap().events.pop().unwrap().id
+    store.events(other, None, Vec::new(), 9.into()).await.unwrap().events.pop().unwrap().id
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ async fn a_schema_of_version_1_is_brought_over() {
     assert_eq!(store.record(queue.id, new).await.unwrap().unwrap().origin, origin);
     assert_eq!(read(2).await.state, State::Queued);
     let handler = store.open_handler("Tell").await.unwrap();
-    assert_eq!(store.events(handler, Vec::new(), 9.into()).await.unwrap().events, []);
+    assert_eq!(store.events(handler, None, Vec::new(), 9.into()).await.unwrap().events, []);
     store.close().await;
 
     let version: i32 = admin.query_one("SELECT version FROM meta", &[]).await.unwrap().get(0);

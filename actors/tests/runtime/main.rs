@@ -63,6 +63,7 @@ mod powercut;
 #[cfg(target_os = "linux")]
 mod processes;
 mod queueing;
+mod receivers;
 mod reconfiguring;
 mod restarting;
 mod resuming;

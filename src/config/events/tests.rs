@@ -134,6 +134,7 @@ fn what_can_not_be_used_stops_the_start_with_its_place() {
         (http("URL=http://u:p@a.example"), "URL=***: must be an address without user and password: those are BasicUser"),
         (http("AllowedHosts=b.example"), "has a host that is none of AllowedHosts"),
         (http("AllowedHosts=a.example,http://b"), "AllowedHosts=a.example,http://b: has http://b: it must be names such as"),
+        ("[Actions]\nQueueFillingThreshold=2\n".to_owned(), "t:2: [Actions] QueueFillingThreshold=2: must be"),
         (http("AllowedHost=a.example"), "Is AllowedHosts meant?"),
         (http("Format=yaml"), "Format=yaml: must be one of xml, json, simplejson, cloudevents"),
         (http("Method=GET"), "must be one of POST, PUT, PATCH"),
@@ -221,10 +222,31 @@ fn scripts_and_secrets_are_read_of_their_files() {
     let Library::Lua(lua) = &lua.library else { panic!() };
     assert!(lua.script.starts_with("function") && !lua.allow_unsafe);
     assert!(settings.files.contains(&at("token")));
-    for file in ["data/actions.db", "a.cfg", "token"] {
+    std::fs::create_dir(at("told")).unwrap();
+    for file in ["data/actions.db", "a.cfg", "token", "told"] {
         let error = load(&text.replace("FILE", file)).unwrap_err();
         assert!(error.contains("[F] FilePath="), "{file}: {error}");
     }
-    let error = load(&write("function handler(", "t")).unwrap_err();
-    assert!(error.contains("[L] LuaScript=") && error.contains("e.lua:1: "), "{error}");
+    let error = load(&text.replace("FILE", "told")).unwrap_err();
+    assert!(error.contains("is a directory"), "{error}");
+    for (script, unsafe_too, want) in [
+        ("function handler(", true, "e.lua:1: "),
+        ("function handel(request, xml) end", true, "defines no function handler(request, xml)"),
+        ("handler = 'x'", false, "defines no function handler(request, xml)"),
+        ("local handler = function() end", false, "defines no function handler(request, xml)"),
+        ("handler = print; nothing.there = 1", false, "e.lua:1: attempt to index a nil value"),
+        ("while true do end", true, "longer than TimeoutSecs=1"),
+    ] {
+        let text = write(script, "t").replace("e.lua\n", "e.lua\nTimeoutSecs=1\n");
+        let error = load(&text).unwrap_err();
+        let place = error.contains("[L] LuaScript=");
+        assert!(place && error.contains(want) && error.lines().count() == 1, "{script}: {error}");
+        let text = text.replace("TimeoutSecs=1", "AllowUnsafe=true");
+        assert_eq!(load(&text).is_err(), unsafe_too, "{script}");
+    }
+    // It does not run what may do anything.
+    let told = at("ran").display().to_string();
+    let script = format!("io.open('{told}', 'w')\nfunction handler() end");
+    load(&write(&script, "t").replace("e.lua\n", "e.lua\nAllowUnsafe=true\n")).unwrap();
+    assert!(!at("ran").exists());
 }

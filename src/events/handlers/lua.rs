@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actiond_actors::{Parameters, Value};
+use actiond_actors::{Parameters, QueueError, Value};
 use futures_util::future::BoxFuture;
 use mlua::chunk::ChunkMode;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Variadic, VmState};
@@ -50,14 +50,26 @@ pub struct LuaSettings {
 }
 
 impl LuaSettings {
-    /// Checks the script's syntax; nothing of it runs.
+    /// Checks the script: its syntax, and that it has the function. A script that can reach nothing is run for that, without an event;
+    /// of one that may do anything no more is known than whether it says the name.
     ///
     /// # Errors
     ///
     /// The place of the mistake and what it is.
     pub fn check(&self) -> Result<(), String> {
-        let checked = self.state().and_then(|lua| self.chunk(&lua).map(drop));
-        checked.map_err(|error| text(&error))
+        let check = || -> mlua::Result<()> {
+            let lua = self.state()?;
+            let chunk = self.chunk(&lua)?;
+            if !self.allow_unsafe {
+                lua.set_memory_limit(self.max_memory)?;
+                self.limit_time(&lua)?;
+                lua.globals().set("print", lua.create_function(|_, ()| Ok(()))?)?;
+                chunk.call::<()>(())?;
+                return function(&lua).map(drop);
+            }
+            self.script.contains(FUNCTION).then_some(()).ok_or_else(no_function)
+        };
+        check().map_err(|error| text(&error))
     }
 
     /// Makes a state with the libraries that the script may use.
@@ -96,10 +108,7 @@ impl LuaSettings {
         })?;
         lua.globals().set("print", print)?;
         self.chunk(&lua)?.call::<()>(())?;
-        let function: Option<Function> = lua.globals().get(FUNCTION)?;
-        let missing =
-            || mlua::Error::runtime("the script defines no function handler(request, xml)");
-        let function = function.ok_or_else(missing)?;
+        let function = function(&lua)?;
         let table = self.request(&lua, request)?;
         // What it returns counts for nothing.
         function.call::<()>((table, lua.create_string(xml)?))
@@ -134,6 +143,18 @@ impl LuaSettings {
     }
 }
 
+/// Returns the function that a script has defined.
+fn function(lua: &Lua) -> mlua::Result<Function> {
+    match lua.globals().get(FUNCTION)? {
+        mlua::Value::Function(function) => Ok(function),
+        _ => Err(no_function()),
+    }
+}
+
+fn no_function() -> mlua::Error {
+    mlua::Error::runtime("the script defines no function handler(request, xml)")
+}
+
 fn too_long(timeout: Duration) -> String {
     format!("the script took longer than TimeoutSecs={}", timeout.as_secs())
 }
@@ -165,8 +186,11 @@ fn text(error: &mlua::Error) -> String {
 
 /// Reads the parameters of an action for the script.
 pub trait Requests: Send + Sync + 'static {
-    /// Returns the parameters of the action that an event is about; none if they are not kept any more.
-    fn request<'e>(&'e self, event: &'e OutboxEvent) -> BoxFuture<'e, Parameters>;
+    /// Returns the parameters of the action that an event is about; none if they are not kept any more, or are too large.
+    fn request<'e>(
+        &'e self,
+        event: &'e OutboxEvent,
+    ) -> BoxFuture<'e, Result<Parameters, QueueError>>;
 }
 
 /// Calls a script for each event.
@@ -212,7 +236,9 @@ impl Deliver for LuaHandler {
                 ));
             };
             let request = match &event.about {
-                About::Action(_) => requests.request(&event).await,
+                About::Action(_) => requests.request(&event).await.map_err(|error| {
+                    Undelivered::for_now(format!("the parameters can't be read: {error}"))
+                })?,
                 About::Queue(_) => Parameters::default(),
             };
             let patience = settings.timeout + PATIENCE;
@@ -239,9 +265,12 @@ mod tests {
     struct Asked;
 
     impl Requests for Asked {
-        fn request<'e>(&'e self, _: &'e OutboxEvent) -> BoxFuture<'e, Parameters> {
+        fn request<'e>(
+            &'e self,
+            _: &'e OutboxEvent,
+        ) -> BoxFuture<'e, Result<Parameters, QueueError>> {
             let given = [("Name", Value::from("Ada")), ("File", Value::Bytes(vec![0, 255]))];
-            Box::pin(async { Parameters::from_iter(given) })
+            Box::pin(async { Ok(Parameters::from_iter(given)) })
         }
     }
 
@@ -360,8 +389,10 @@ mod tests {
 
     #[test]
     fn syntax_is_checked_before_anything_runs() {
-        assert_eq!(settings("error('at once')").check(), Ok(()));
         let error = settings("function handler(").check().unwrap_err();
         assert!(error.starts_with("events.lua:1: "), "{error}");
+        let script = settings("error('at once, without handler')");
+        assert_eq!(script.check(), Err("events.lua:1: at once, without handler".to_owned()));
+        assert_eq!(LuaSettings { allow_unsafe: true, ..script }.check(), Ok(()), "it is not run");
     }
 }

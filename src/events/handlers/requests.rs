@@ -1,6 +1,6 @@
 //! The parameters of the actions that events are about, read from the store.
 
-use actiond_actors::{ActionId, Parameters, System};
+use actiond_actors::{ActionId, Parameters, QueueError, System, TooLarge};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -8,7 +8,7 @@ use super::lua::Requests;
 use actiond_actors::outbox::OutboxEvent;
 use actiond_actors::store::About;
 
-/// The largest size of parameters that are read, in bytes; of larger ones there are none.
+/// The largest size of parameters that are read, in bytes; of larger ones there are none, and the log says so.
 const MAX_BYTES: usize = 4 << 20;
 
 /// Reads parameters from a system, which is there only once its handlers are.
@@ -32,21 +32,38 @@ impl StoredRequests {
         self.0.send_replace(None);
     }
 
-    async fn read(&self, queue: &str, id: ActionId) -> Option<Parameters> {
+    async fn read(&self, queue: &str, id: ActionId) -> Result<Parameters, QueueError> {
         let mut system = self.0.subscribe();
-        let system = system.wait_for(Option::is_some).await.ok()?.clone()?;
-        let queue = system.queue(queue)?;
-        // An action that is gone has none.
-        let (_, parameters) = queue.parameters_within(id, MAX_BYTES, true).await.ok()?;
-        parameters.ok()?
+        let system = system.wait_for(Option::is_some).await;
+        let system = system.ok().and_then(|system| system.clone());
+        let system = system.ok_or(QueueError::ShuttingDown)?;
+        let Some(queue) = system.queue(queue) else { return Ok(Parameters::default()) };
+        match queue.parameters_within(id, MAX_BYTES, true).await {
+            Ok((_, Ok(parameters))) => Ok(parameters.unwrap_or_default()),
+            Ok((_, Err(TooLarge { bytes }))) => {
+                let name = queue.name();
+                log::warn!(
+                    "action {id} of {name}: its parameters have {bytes} bytes, and a script is given {MAX_BYTES} at most: its request is empty"
+                );
+                Ok(Parameters::default())
+            }
+            // It is gone, and has none.
+            Err(QueueError::UnknownAction { .. }) => Ok(Parameters::default()),
+            Err(error) => Err(error),
+        }
     }
 }
 
 impl Requests for StoredRequests {
-    fn request<'e>(&'e self, event: &'e OutboxEvent) -> BoxFuture<'e, Parameters> {
+    fn request<'e>(
+        &'e self,
+        event: &'e OutboxEvent,
+    ) -> BoxFuture<'e, Result<Parameters, QueueError>> {
         Box::pin(async move {
-            let About::Action(record) = &event.about else { return Parameters::default() };
-            self.read(&event.queue, record.id).await.unwrap_or_default()
+            match &event.about {
+                About::Action(record) => self.read(&event.queue, record.id).await,
+                About::Queue(_) => Ok(Parameters::default()),
+            }
         })
     }
 }

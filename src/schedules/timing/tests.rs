@@ -33,6 +33,28 @@ fn text(due: Option<Timestamp>) -> String {
 const LONG_AGO: Timestamp = Timestamp(0);
 
 #[test]
+fn what_is_never_due_is_a_fault() {
+    let now = Timestamp(1_767_225_600_000);
+    for (start, cycles, cron, is_due) in [
+        (None, Some(1), None, true),
+        (Some("2026-01-01T00:00:00Z"), Some(1), None, true),
+        (Some("2025-12-31T23:59:59Z"), Some(1), None, false),
+        (Some("2025-12-31T23:59:59Z"), Some(1), Some("@daily"), true),
+        (Some("2020-01-01T00:00:00Z"), None, Some("0 0 29 2 *"), true),
+    ] {
+        let definition = Definition {
+            cron: cron.map(str::to_owned),
+            start_time: start.map(str::to_owned),
+            cycles,
+            ..Definition::default()
+        };
+        let checked = Timing::of(&definition).unwrap().check_due(now);
+        let key = checked.err().map(|fault| fault.key);
+        assert_eq!(key, (!is_due).then_some("StartTime"), "{definition:?}");
+    }
+}
+
+#[test]
 fn a_time_that_is_skipped_or_doubled_is_due_once() {
     let table = [
         // Berlin: 02:00 to 03:00 is skipped on 2026-03-29, and comes twice on 2026-10-25.

@@ -36,6 +36,30 @@ fn the_end_is_told_where_the_submission_wants_it() {
 }
 
 #[test]
+fn a_host_that_is_away_holds_up_its_own_callbacks_alone() {
+    let live = Receiver::new(&[]);
+    let away = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        format!("http://{}/hook", listener.local_addr().expect("its address"))
+    };
+    let handler =
+        "CallbackHandler=Back\n[Back]\nLibraryName=HttpHandler\nMaxInFlight=1\nRetries=3\n";
+    let config = format!("{QUEUE}[Actions]\nAllowedCallbackHosts=127.0.0.1\n{handler}");
+    let server = Home::new(&config);
+    let server = server.start();
+    for _ in 0..20 {
+        submit(&server, &away, &[]).success();
+    }
+    wait_for_events(&server, "redelivered", 1);
+    let token = submit(&server, &live.url(), &[]).success().must("token");
+    assert_eq!(live.wait_for(1).remove(0).header("actiond-token"), token);
+    let shown = wait_for_events(&server, "pending", 20);
+    assert!(shown.number("redelivered") < 10 && shown.number("failed") == 0, "{}", shown.0);
+    let line = server.wait_for_line(&["handler CallbackURL", "takes nothing for now"]);
+    assert!(line.contains(&away.replace("/hook", "")), "{line}");
+}
+
+#[test]
 fn no_other_address_may_be_named() {
     let receiver = Receiver::new(&[]);
     let port = receiver.address.port();

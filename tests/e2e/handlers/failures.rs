@@ -74,6 +74,16 @@ fn what_fails_for_good_is_kept_until_somebody_decides() {
     receiver.does(Does::Answers(410));
     server.submit("");
     wait_for_events(&server, "failed", 1);
+    // Whoever misspells which handler is meant does not mean all.
+    for ask in ["EventInfo&Hander=H&EventAction=discard", "EventInfo&Handler=&EventAction=discard"]
+    {
+        let (code, text) = server.ask(ask).error();
+        assert_eq!(code, "ERRORPARAMINVALID", "{ask}: {text}");
+        assert!(text.contains("EventAction=discard"), "{ask}: {text}");
+    }
+    let listed = server.ask("EventInfo&Hander=H").success();
+    assert!(listed.must("warning").contains("is Handler meant?"), "{}", listed.0);
+    assert_eq!(listed.number("failed"), 1);
     assert_eq!(server.ask("EventInfo&EventAction=discard").success().number("discarded"), 1);
     assert_eq!(wait_for_events(&server, "failed", 0).number("pending"), 0);
 }

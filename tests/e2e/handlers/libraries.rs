@@ -48,6 +48,17 @@ fn a_script_gets_the_event() {
 }
 
 #[test]
+fn a_script_is_not_given_a_request_that_is_too_large_and_the_log_says_so() {
+    let home = Home::new(&config("LibraryName=LuaHandler\nLuaScript=events.lua\nRetries=0"));
+    let script = "function handler(request, xml) assert(next(request) == nil) end";
+    fs::write(home.path().join("events.lua"), script).expect("the script");
+    let server = home.start();
+    server.post("Process", &[("Text", &*"x".repeat(5 << 20))]).success();
+    server.wait_for_line(&["WARN", "of Process: its parameters have 5242", "its request is empty"]);
+    wait_for_events(&server, "delivered", 1);
+}
+
+#[test]
 fn a_program_reads_the_event() {
     let home = Home::new(&config(
         "LibraryName=CommandHandler\nCommand=sh -c 'cat >told; echo $ACTIOND_EVENT $ACTIOND_TOKEN >>told; mv told whole'\nRetries=0",

@@ -7,6 +7,8 @@ mod steering;
 
 use std::collections::BTreeSet;
 
+use actiond_actors::clock::{Clock as _, SystemClock};
+
 use crate::calls::Answer;
 #[cfg(unix)]
 use crate::postgres::servers::{Database, Servers};
@@ -94,6 +96,27 @@ fn no_due_time_is_done_twice_or_forgotten_over_kills() {
     assert!(check_due(&server) > 3);
 }
 
+/// A server that dies right after a due time leaves it to the next one, or has queued its action.
+#[test]
+fn a_kill_at_a_due_time_takes_no_action_away() {
+    let home = Home::new("");
+    for delay in [0, 2, 5] {
+        let due = (SystemClock.now().0 / 1_000 + 2) * 1_000;
+        let cron = chrono::DateTime::from_timestamp_millis(due).expect("a time");
+        let cron = cron.format("%S %M %H * * *");
+        home.configure(&with(&format!("Name=Ada\nCron={cron}\nTimeZone=UTC\nOverlap=queue")));
+        let server = home.start();
+        let before = server.due().len();
+        wait_until("the due time", || SystemClock.now().0 >= due + delay);
+        server.kill();
+        let server = home.start();
+        server.wait_for_due(before + 1);
+        assert_eq!(server.schedules().must("last"), server.due()[0]);
+        assert_eq!(check_due(&server), before + 1);
+        server.kill();
+    }
+}
+
 #[test]
 #[cfg(unix)]
 fn of_two_servers_one_queues_what_is_due() {
@@ -137,6 +160,35 @@ fn a_bad_schedule_stops_the_start() {
     let want =
         "test.cfg:12: [Ticker] Sleep=long: The parameter Sleep has the value 'long'. Allowed:";
     assert!(said.contains(want), "{said}");
+}
+
+#[test]
+fn one_that_is_over_is_told_and_does_no_harm() {
+    let home = Home::new(&with("Cycles=1\nStartTime=2020-01-01 00:00:00\nEnable=false"));
+    let server = home.start();
+    server.wait_for_line(&["WARN", "[Ticker] Enable is a parameter", "Is Enabled meant?"]);
+    server.wait_for_line(&["WARN", "schedule Ticker is over"]);
+    assert_eq!(server.schedules().value("next"), None);
+    server.nothing_was_queued("Process");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_schedule_that_a_reload_turns_off_and_on_begins_then() {
+    let home = Home::new(&with(EACH_SECOND));
+    let server = home.start();
+    server.wait_for_due(1);
+    home.configure(&with(&format!("{EACH_SECOND}\nEnabled=false")));
+    server.reload();
+    let shown = || server.schedules();
+    wait_until("it is off", || {
+        shown().must("enabled") == "false" && shown().value("next").is_none()
+    });
+    home.configure(&with(EACH_SECOND));
+    server.reload();
+    let due = server.due().len();
+    server.wait_for_due(due + 1);
+    check_due(&server);
 }
 
 #[test]

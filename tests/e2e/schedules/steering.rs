@@ -94,10 +94,45 @@ fn one_that_was_added_is_marked_so_and_kept_until_it_is_removed() {
     assert!(status.0.contains("Good night") && status.0.contains("Grace"), "{}", status.0);
     assert_eq!(server.schedules().values("name"), ["Extra", "Ticker"]);
 
+    let misspelt = "ScheduleInfo&ScheduleAction=add&ScheduleName=Y&QueueName=Process&Cron=@yearly&Enable=false";
+    let added = server.ask(misspelt).success();
+    assert_eq!(added.must("warning"), "Enable is a parameter of the action. Is Enabled meant?");
+    server.change_schedule("remove", "Y").success();
     server.change_schedule("remove", "Extra").success();
     server.kill();
     let server = home.start();
     assert_eq!(server.schedules().values("name"), ["Ticker"]);
+}
+
+#[test]
+fn what_it_does_not_know_is_refused_or_told_and_lists_are_lists() {
+    let server = Home::new(&with(RARELY)).start();
+    for (action, more) in [("pause", "Schedulename2=x"), ("run", "Name=Grace"), ("remove", "Hour=")]
+    {
+        let ask = format!("ScheduleInfo&ScheduleAction={action}&ScheduleName=Ticker&{more}");
+        let (code, text) = server.ask(&ask).error();
+        let name = more.split('=').next().unwrap();
+        assert!(code == "ERRORPARAMINVALID" && text.contains(name), "{ask}: {code} {text}");
+        assert!(text.contains(&format!("ScheduleAction={action}")), "{ask}: {text}");
+    }
+    assert_eq!(server.schedules().must("paused"), "false");
+    server.nothing_was_queued("Process");
+    let listed = server.ask("ScheduleInfo&SchedulName=Ticker").success();
+    assert!(listed.must("warning").contains("is ScheduleName meant?"), "{}", listed.0);
+    assert_eq!(server.schedules().value("warning"), None);
+
+    for form in ["json", "simplejson"] {
+        let listed = server.ask(&format!("ScheduleInfo&ResponseFormat={form}"));
+        let read: serde_json::Value = serde_json::from_str(&listed.0).expect("JSON");
+        let data = &read["autnresponse"]["responsedata"];
+        assert_eq!(data["schedule"].as_array().map(Vec::len), Some(1), "{}", listed.0);
+        let shown = &data["schedule"][0]["parameters"]["parameter"][0];
+        assert_eq!(*shown, serde_json::json!({ "@name": "Name", "@value": "Ada" }), "{form}");
+        let ran = "ScheduleInfo&ScheduleAction=run&ScheduleName=Ticker&ResponseFormat=";
+        let ran = server.ask(&format!("{ran}{form}"));
+        let read: serde_json::Value = serde_json::from_str(&ran.0).expect("JSON");
+        assert!(read["autnresponse"]["responsedata"]["schedule"].is_array(), "{}", ran.0);
+    }
 }
 
 #[test]
@@ -116,6 +151,11 @@ fn what_can_not_be_done_is_told_by_its_parameter() {
         (&[("Cron", "@daily"), ("Cycles", "0")], invalid, "Cycles has the value '0'"),
         (&[("Cron", "@daily"), ("TimeZone", "Mars")], invalid, "TimeZone has the value 'Mars'"),
         (&[("Cron", "@daily"), ("StartTime", "soon")], invalid, "StartTime has the value 'soon'"),
+        (
+            &[("StartTime", "2020-01-01 00:00:00"), ("Cycles", "1")],
+            invalid,
+            "StartTime has the value '2020-01-01 00:00:00'. Allowed: a time to come",
+        ),
         (&[("Cron", "@daily"), ("Overlap", "x")], invalid, "skip, queue, replace"),
         (&[("Cron", "@daily"), ("Sleep", "x")], invalid, "Sleep has the value 'x'"),
         (&[("Cron", "@daily"), ("Parameters", "Sleep=x")], invalid, "Sleep has the value 'x'"),

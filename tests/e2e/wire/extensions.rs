@@ -457,3 +457,16 @@ fn other_servers_ignore_unknown_parameters() {
         error.contains("FetchAction") && error.contains("Collect") && error.contains("Synchronize")
     );
 }
+
+/// It would silently become a parameter of the action.
+#[test]
+fn a_submission_that_waits_waits_for_nothing_but_the_end() {
+    let home = Home::new(ONE_SLOT);
+    let server = home.start();
+    let refused = server.ask("Process&Wait=1&WaitFor=start").error();
+    assert_eq!(refused.0, "ERRORPARAMINVALID");
+    assert!(refused.1.contains("WaitFor") && refused.1.contains("getStatus"), "{}", refused.1);
+    server.nothing_was_queued("Process");
+    // Without Wait it is whatever the action makes of it.
+    server.ask("Process&WaitFor=start").success();
+}

@@ -6,7 +6,9 @@ use std::time::Instant;
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
+use super::super::receivers::Receiver;
 use super::super::{OutboxEvent, Undelivered};
+use super::down::shown;
 use super::{HandlerActor, MAX_TRIMS};
 use crate::store::{BatchReply, EventPage, OutboxChange, OutboxState, StoreError};
 
@@ -24,6 +26,7 @@ pub(super) struct Read(pub(super) Result<EventPage, StoreError>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Ended {
+    pub(super) receiver: Receiver,
     pub(super) event: Arc<OutboxEvent>,
     pub(super) outcome: Result<(), Undelivered>,
 }
@@ -66,12 +69,22 @@ impl Handler<Read> for HandlerActor {
             Ok(_) if self.starts_over => self.look = true,
             Ok(EventPage { events, more, unreadable }) => {
                 self.look |= more;
+                let last = events.last().map(|event| event.id);
+                let last = last.max(unreadable.last().map(|(id, _)| *id));
+                self.read_to = self.read_to.max(last);
                 for stored in events {
-                    self.hold(stored.id, stored.bytes);
+                    let (id, bytes) = (stored.id, stored.bytes);
                     // Those of a queue that this server does not have wait for one that does.
-                    let Some(queue) = self.queues.get(&stored.queue) else { continue };
+                    let Some(queue) = self.queues.get(&stored.queue) else {
+                        self.hold(id, bytes);
+                        continue;
+                    };
                     let event = OutboxEvent::of(stored, Arc::clone(queue));
-                    self.lanes.add(event.lane(), Arc::new(event));
+                    let receiver = self.deliver.receiver(&event).map(Into::into);
+                    if !self.leaves(&receiver) {
+                        self.hold(id, bytes);
+                        self.lanes.add(event.lane(), receiver, Arc::new(event));
+                    }
                 }
                 for (id, error) in unreadable {
                     self.hold(id, 0);
@@ -87,15 +100,18 @@ impl Handler<Read> for HandlerActor {
 impl Handler<Ended> for HandlerActor {
     type Result = ();
 
-    fn handle(&mut self, Ended { event, outcome }: Ended, ctx: &mut Self::Context) {
+    fn handle(&mut self, Ended { receiver, event, outcome }: Ended, ctx: &mut Self::Context) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.receivers.end(&receiver);
         let (id, lane) = (event.id, event.lane());
         match outcome {
             Ok(()) => {
-                if self.down > 0 {
-                    log::info!("handler {}: its receiver takes events again", self.shared.name());
+                if let Some(was) = self.receivers.found_up(&receiver) {
+                    let (name, who) = (self.shared.name(), shown(&receiver));
+                    log::info!("handler {name}: {who} takes events again");
+                    self.reads_all |= was.is_left;
+                    self.look |= was.is_left;
                 }
-                (self.down, self.paused_until) = (0, None);
                 self.failures.remove(&id);
                 self.shared.count_delivered();
                 self.outcomes.delivered.push(id);
@@ -106,7 +122,7 @@ impl Handler<Ended> for HandlerActor {
                 let wait = self.settings.after(failures).filter(|_| why.may_retry);
                 self.shared.note_error(self.now(), why.error.clone(), wait.is_some());
                 if why.is_down || why.retry_after.is_some() {
-                    self.pause(&why);
+                    self.pause(&receiver, &why);
                 }
                 match wait {
                     // It is read again, by whoever delivers.
@@ -120,6 +136,7 @@ impl Handler<Ended> for HandlerActor {
                         self.fail(id, failures, why.error);
                     }
                 }
+                self.shed(&receiver);
             }
         }
         self.pump(ctx);
@@ -196,6 +213,7 @@ impl Handler<Leads> for HandlerActor {
         if before && !leads {
             // Another server reads them. What is under way here may be told twice.
             self.lanes.clear();
+            self.reads_all = true;
             self.due.clear();
             self.held.clear();
             self.held_bytes = 0;

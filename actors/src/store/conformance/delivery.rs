@@ -44,7 +44,7 @@ impl Bench {
     }
 
     async fn page(&self, handler: HandlerId, except: &[EventId], limit: PageLimit) -> EventPage {
-        let page = self.store.events(handler, except.to_vec(), limit).await.unwrap();
+        let page = self.store.events(handler, None, except.to_vec(), limit).await.unwrap();
         assert_eq!(page.unreadable, []);
         page
     }
@@ -120,6 +120,25 @@ pub async fn large_events_are_read_in_pages(factory: &impl StoreFactory) {
         let page = bench.page(handler, &except, limit).await;
         let more = except.len() + expected.len() < all.len();
         assert_eq!((page.events.as_slice(), page.more), (expected, more), "{bytes} bytes");
+    }
+}
+
+/// A look may begin behind an event, and leaves events out all the same.
+pub async fn a_page_of_events_begins_after_one(factory: &impl StoreFactory) {
+    let mut bench = Bench::open(factory).await;
+    let handler = bench.store.open_handler("Tell").await.unwrap();
+    let all = bench.write_events(handler, 5).await;
+    let beyond = EventId(all[4].0 + 1);
+    for (after, except, most, expected, more) in [
+        (None, &[][..], 9, &all[..], false),
+        (Some(all[1]), &[], 9, &all[2..], false),
+        (Some(all[1]), &all[..1], 2, &all[2..4], true),
+        (Some(all[1]), &all[2..3], 2, &all[3..], false),
+        (Some(all[4]), &[], 9, &[], false),
+        (Some(beyond), &[], 9, &[], false),
+    ] {
+        let page = bench.store.events(handler, after, except.to_vec(), most.into()).await.unwrap();
+        assert_eq!((ids(&page).as_slice(), page.more), (expected, more), "after {after:?}");
     }
 }
 

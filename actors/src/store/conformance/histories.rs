@@ -280,6 +280,7 @@ pub(super) fn batch(model: &Model, queues: &[QueueId], now: i64, step: &Step) ->
                     0 => ScheduleChange::Pause,
                     1 => ScheduleChange::Resume { at },
                     2 => ScheduleChange::Skip { due },
+                    5 => ScheduleChange::Begin { at },
                     3 => ScheduleChange::Add { definition, at },
                     4 => ScheduleChange::Remove,
                     _ => ScheduleChange::See { at },

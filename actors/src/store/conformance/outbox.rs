@@ -48,7 +48,7 @@ impl Bench {
 
     /// Reads all pending events of a handler.
     pub(super) async fn events(&self, handler: HandlerId) -> Vec<StoredEvent> {
-        let page = self.store.events(handler, Vec::new(), 10_000.into()).await.unwrap();
+        let page = self.store.events(handler, None, Vec::new(), 10_000.into()).await.unwrap();
         assert!(!page.more);
         assert_eq!(page.unreadable, []);
         let in_order = page.events.windows(2).all(|two| two[0].id < two[1].id);

@@ -288,11 +288,12 @@ impl Store for PostgresStore {
     fn events(
         &self,
         handler: HandlerId,
+        after: Option<EventId>,
         except: Vec<EventId>,
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
         let shared = Arc::clone(&self.shared);
-        self.ask(async move { shared.reader.events(handler, &except, limit).await })
+        self.ask(async move { shared.reader.events(handler, after, &except, limit).await })
     }
 
     fn outbox_state(

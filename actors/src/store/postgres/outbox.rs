@@ -89,10 +89,11 @@ impl Reader {
         .await
     }
 
-    /// Reads pending events of a handler, the oldest first, without those named in `except`.
+    /// Reads pending events of a handler after this one, the oldest first, without those named in `except`.
     pub(super) async fn events(
         &self,
         handler: HandlerId,
+        after: Option<EventId>,
         except: &[EventId],
         limit: PageLimit,
     ) -> Result<EventPage, StoreError> {
@@ -100,7 +101,11 @@ impl Reader {
         let (actions, bytes) = (number(limit.actions), number(limit.bytes));
         let except: Vec<i64> = except.iter().map(|event| event.0).collect();
         let (marks, begun) = (self.marks(), Instant::now());
-        let from = if marks.is_old() { marks.events.from(handler.0, begun) } else { i64::MIN };
+        let from = match after {
+            Some(event) => event.0.saturating_add(1),
+            None if marks.is_old() => marks.events.from(handler.0, begun),
+            None => i64::MIN,
+        };
         self.with(async |client: &Object| {
             let statement = client.prepare_cached(EVENTS).await?;
             let rows =
@@ -121,6 +126,7 @@ impl Reader {
             // What is left out waits as well.
             let first = rows.first().map(|row| row.try_get(13)).transpose()?;
             if let Some(first) = first.into_iter().chain(except.iter().copied()).min()
+                && after.is_none()
                 && marks.is_old()
             {
                 marks.events.note(handler.0, first, begun);

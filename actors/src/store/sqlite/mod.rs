@@ -143,10 +143,13 @@ impl Store for SqliteStore {
     fn events(
         &self,
         handler: HandlerId,
+        after: Option<EventId>,
         except: Vec<EventId>,
         limit: PageLimit,
     ) -> BoxFuture<'static, Result<EventPage, StoreError>> {
-        read(&self.single, ReadClass::Short, move |reader| reader.events(handler, &except, limit))
+        read(&self.single, ReadClass::Short, move |reader| {
+            reader.events(handler, after, &except, limit)
+        })
     }
 
     fn outbox_state(

@@ -236,10 +236,11 @@ const EVENT: &str = "SELECT action, state, priority, attempt, queued_at, started
 const EVENT_BYTES: &str = "SELECT coalesce(octet_length(error), 0) + coalesce(octet_length(report), 0) FROM event WHERE id = ?1";
 
 impl Reader {
-    /// Reads pending events of a handler, the oldest first, without those named in `except`.
+    /// Reads pending events of a handler after this one, the oldest first, without those named in `except`.
     pub(super) fn events(
         &self,
         handler: HandlerId,
+        after: Option<EventId>,
         except: &[EventId],
         limit: PageLimit,
     ) -> Result<EventPage, StoreError> {
@@ -248,9 +249,9 @@ impl Reader {
             let mut page = EventPage::default();
             let mut bytes = 0_usize;
             let mut ids = self.connection.prepare_cached(
-                "SELECT id FROM event INDEXED BY event_by_handler WHERE handler = ?1 AND failed = 0 ORDER BY id",
+                "SELECT id FROM event INDEXED BY event_by_handler WHERE handler = ?1 AND failed = 0 AND id > ?2 ORDER BY id",
             )?;
-            let mut ids = ids.query([handler.0])?;
+            let mut ids = ids.query([handler.0, after.map_or(i64::MIN, |event| event.0)])?;
             while let Some(row) = ids.next()? {
                 let id: i64 = row.get(0)?;
                 if except.contains(&id) {

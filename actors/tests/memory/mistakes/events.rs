@@ -25,6 +25,8 @@ pub(super) enum Mistake {
     NumbersUsedAgain,
     /// Events that are to be left out are read all the same.
     NoneLeftOut,
+    /// Reads from the first event on, wherever it is to begin.
+    FromTheFirst,
     /// The handler of callbacks hears of every end.
     CallsEverybodyBack,
     /// Every owner delivers.
@@ -92,6 +94,7 @@ fn mistakes_about_events_are_noticed() {
     fails!(what_is_settled_is_pending_no_more, of(Mistake::DeliveredAgain));
     fails!(an_event_number_is_never_used_again, of(Mistake::NumbersUsedAgain));
     fails!(events_are_read_in_pages, of(Mistake::NoneLeftOut));
+    fails!(a_page_of_events_begins_after_one, of(Mistake::FromTheFirst));
     fails!(a_callback_is_told_of_ends_alone, of(Mistake::CallsEverybodyBack));
     fails!(one_owner_leads_at_a_time, of(Mistake::AllLead));
     // What other cases ask for is right of these.

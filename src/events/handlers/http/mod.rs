@@ -106,6 +106,17 @@ impl Deliver for HttpHandler {
         let inner = Arc::clone(&self.0);
         Box::pin(async move { inner.deliver(&event).await })
     }
+
+    /// Names scheme, host and port of the address that a submission has named.
+    fn receiver(&self, event: &OutboxEvent) -> Option<String> {
+        match &self.0.settings.receiver {
+            Receiver::One(_) => None,
+            Receiver::OfEvent(_) => {
+                let url = hosts::target(event.callback()?).ok()?;
+                Some(url.origin().ascii_serialization())
+            }
+        }
+    }
 }
 
 impl Inner {
@@ -121,12 +132,16 @@ impl Inner {
             .headers(headers)
             .timeout(*timeout)
             .body(message.body);
-        let mut response = request.send().await.map_err(|error| self.failed(&error))?;
+        let mut response = request.send().await.map_err(|error| {
+            let failed = self.failed(&error);
+            // Who gives no answer at all gives none to others either.
+            Undelivered { is_down: failed.may_retry, ..failed }
+        })?;
         let judged = answer::judge(response.status(), response.headers(), now);
         // Whatever it says beside the status counts for nothing; but an answer that breaks off may come from a receiver that has
         // not done with the event, and a connection whose answer was read can be used again.
         let drained = drain(&mut response).await;
-        judged.map_err(|undelivered| self.down(undelivered))?;
+        judged?;
         drained.map_err(|error| self.failed(&error))
     }
 
@@ -160,21 +175,15 @@ impl Inner {
                 let seconds = self.settings.timeout.as_secs();
                 Undelivered::for_now(format!("the receiver did not answer within {seconds} s"))
             }
-            (_, true, _) => self.down(Undelivered::down(format!(
+            (_, true, _) => Undelivered::for_now(format!(
                 "there is no connection to the receiver: {}",
                 root_cause(error)
-            ))),
+            )),
             _ => Undelivered::for_now(format!(
                 "the receiver gave no whole answer: {}",
                 root_cause(error)
             )),
         }
-    }
-
-    /// Of the receivers that submissions name, one that is down says nothing of the others.
-    fn down(&self, undelivered: Undelivered) -> Undelivered {
-        let is_one = matches!(self.settings.receiver, Receiver::One(_));
-        Undelivered { is_down: undelivered.is_down && is_one, ..undelivered }
     }
 }
 

@@ -148,22 +148,28 @@ async fn a_cloud_event_has_all_that_it_must_have() {
 #[tokio::test]
 async fn what_goes_wrong_is_told_and_judged() {
     let closes = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
-    for (answer, may_retry, words) in [
-        ("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", true, "with status 500"),
-        ("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", false, "with status 404"),
+    for (answer, may_retry, is_down, words) in [
+        ("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", true, false, "with status 500"),
+        ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", true, true, "with status 503"),
+        ("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", false, false, "with status 404"),
         (
             "HTTP/1.1 307 No\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
             false,
+            false,
             "redirects are not followed",
         ),
-        ("HTTP/1.1 2", true, "gave no whole answer"),
-        ("", true, "gave no whole answer"),
-        ("no HTTP\r\n\r\n", true, "gave no whole answer"),
-        (closes, true, "gave no whole answer"),
+        ("HTTP/1.1 2", true, true, "gave no whole answer"),
+        ("", true, true, "gave no whole answer"),
+        ("no HTTP\r\n\r\n", true, true, "gave no whole answer"),
+        (closes, true, false, "gave no whole answer"),
     ] {
         let (port, _came) = receiver(&[answer]);
         let failed = send(settings(&format!("http://127.0.0.1:{port}/"))).await.unwrap_err();
-        assert_eq!(failed.may_retry, may_retry, "{answer}: {failed:?}");
+        assert_eq!(
+            (failed.may_retry, failed.is_down),
+            (may_retry, is_down),
+            "{answer}: {failed:?}"
+        );
         assert!(failed.error.contains(words), "{answer}: {failed:?}");
     }
     // Nothing listens there.
@@ -178,7 +184,7 @@ async fn a_receiver_that_hangs_is_given_up() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let settings = HttpSettings { timeout: Duration::from_millis(100), ..settings(&url) };
     let failed = send(settings).await.unwrap_err();
-    assert!(failed.may_retry && failed.error.contains("did not answer within"), "{failed:?}");
+    assert!(failed.is_down && failed.error.contains("did not answer within"), "{failed:?}");
 }
 
 #[tokio::test]
@@ -194,10 +200,20 @@ async fn a_callback_goes_only_where_it_may() {
         let mut event = OutboxEvent::clone(&event(7));
         let About::Action(record) = &mut event.about else { panic!() };
         record.origin = Some(Box::new(Origin { callback: target, ..Origin::default() }));
-        handler.deliver(Arc::new(event))
+        (handler.receiver(&event), handler.deliver(Arc::new(event)))
     };
-    to(Some(format!("http://127.0.0.1:{port}/mine"))).await.unwrap();
-    assert!(came.recv().unwrap().head.starts_with("POST /mine "));
+    let (receiver, delivered) = to(Some(format!("http://127.0.0.1:{port}/mine?key=s3cret")));
+    assert_eq!(receiver, Some(format!("http://127.0.0.1:{port}")));
+    delivered.await.unwrap();
+    for (target, receiver) in [
+        ("https://Hooks.example.org/a", Some("https://hooks.example.org")),
+        ("https://hooks.example.org:443/b", Some("https://hooks.example.org")),
+        ("http://[::1]:80/", Some("http://[::1]")),
+        ("ftp://hooks.example.org/", None),
+    ] {
+        assert_eq!(to(Some(target.to_owned())).0.as_deref(), receiver, "{target}");
+    }
+    assert!(came.recv().unwrap().head.starts_with("POST /mine?"));
     for (target, words) in [
         (Some("http://127.0.0.2/"), "127.0.0.2, is none of [Actions] AllowedCallbackHosts"),
         (Some("http://example.org/?key=s3cret"), "example.org, is none of"),
@@ -205,7 +221,7 @@ async fn a_callback_goes_only_where_it_may() {
         (Some("file:///etc/passwd"), "with http:// or https://"),
         (None, "must be"),
     ] {
-        let failed = to(target.map(str::to_owned)).await.unwrap_err();
+        let failed = to(target.map(str::to_owned)).1.await.unwrap_err();
         assert!(!failed.may_retry && failed.error.contains(words), "{target:?}: {failed:?}");
         assert!(!failed.error.contains("s3cret"), "{failed:?}");
     }

@@ -115,7 +115,7 @@ impl Events {
         for handler in handlers {
             let mut known: Vec<EventId> = Vec::new();
             loop {
-                let found = store.events(*handler, known.clone(), page.into()).await?;
+                let found = store.events(*handler, None, known.clone(), page.into()).await?;
                 assert_eq!(found.unreadable, [], "{handler:?}");
                 assert!(found.events.len() <= page && (!found.more || found.events.len() == page));
                 for event in found.events {
