@@ -298,7 +298,10 @@ fn a_measurement_leaves_nothing_behind() {
     assert!(measured.err.contains("50 actions deleted again"), "{measured:?}");
     let measured = json(&measured.ok());
     assert_eq!((&measured["submitted"], &measured["durability"]), (&50.into(), &"full".into()));
-    assert!(measured["p99_ms"].as_f64() >= measured["p50_ms"].as_f64(), "{measured}");
+    let time = |name: &str| measured[name].as_f64().expect("a time");
+    assert!(time("max_ms") >= time("p99_ms") && time("p99_ms") >= time("p50_ms"), "{measured}");
+    // Not even a memory answers so fast over a socket.
+    assert!(time("p50_ms") > 0.005, "{measured}");
     let left = json(&served.ok("list Process --json"));
     assert_eq!(left.as_array().map(Vec::len), Some(1), "{left}");
     assert_eq!(left[0]["token"], mine.as_str());

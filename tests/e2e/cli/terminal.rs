@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
-use super::super::server::wait_until;
+use super::super::server::{PATIENCE, wait_until};
 use super::foreign::Foreign;
 use super::{Served, words};
 
@@ -87,7 +87,11 @@ impl Terminal {
             status = self.child.try_wait().expect("its state");
             status.is_some()
         });
-        self.look();
+        // What it has written last is still on its way.
+        while let Ok(piece) = self.bytes.recv_timeout(PATIENCE) {
+            self.screen.process(&piece);
+            self.raw.extend(piece);
+        }
         status.expect("its state").exit_code()
     }
 
@@ -144,8 +148,8 @@ fn ctrl_c_asks_what_to_do() {
     terminal.press("\x03");
     terminal.wait_for(&["The action goes on. [s]top it, [l]eave it, [g]o on waiting:"]);
     terminal.press("g\r");
-    // Back at the bar: it asks again.
-    terminal.wait_for(&["waiting: g"]);
+    // Back at the bar, which was taken away for the question: it asks again.
+    terminal.wait_for(&["waiting: g", "Processing"]);
     terminal.press("\x03");
     wait_until("the second question", || {
         let shown = terminal.look();
@@ -233,6 +237,7 @@ fn the_whole_screen_is_live_and_steers() {
     terminal.press("d");
     terminal.wait_for(&["status: Paused", "name=Sleep value=600"]);
     terminal.press("x");
+    wait_until("the list to be back", || !terminal.look().contains("any other key"));
     // A smaller terminal is drawn anew.
     terminal
         .pty

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::failure::Failure;
-use crate::aci::client::{Client, ClientError, Fault};
+use crate::aci::client::{Client, ClientError, Fault, Refusal};
 use crate::aci::request::Pairs;
 
 /// Time for which a connection rests after a refusal, so that a full queue is not asked without end.
@@ -153,6 +153,11 @@ fn no_histogram() -> Failure {
     Failure::Local("the times can't be counted".to_owned())
 }
 
+/// Returns true for a refusal that may be over a moment later: the queue is full, or something is not available now.
+fn may_pass(refusal: &Refusal) -> bool {
+    matches!(refusal.number, Some(503 | 506))
+}
+
 /// Submits over one connection, one action after another.
 async fn submit(
     client: &Client,
@@ -172,9 +177,10 @@ async fn submit(
         match client.submit(action, parameters.clone()).await {
             Ok(_) => {
                 let micros = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
-                seen.times.saturating_record(micros.max(1));
+                // It grows by itself, and a time that it can't hold would be one of centuries.
+                let _ = seen.times.record(micros.max(1));
             }
-            Err(ClientError { fault: Fault::Refused(refusal), .. }) => {
+            Err(ClientError { fault: Fault::Refused(refusal), .. }) if may_pass(&refusal) => {
                 seen.refused = seen.refused.saturating_add(1);
                 seen.refusal = Some(refusal.to_string());
                 sleep(REST).await;

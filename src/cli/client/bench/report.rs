@@ -132,7 +132,7 @@ mod tests {
 
     fn sent(times: &[u64], refused: u64) -> Sent {
         let mut histogram = Histogram::new(3).unwrap();
-        times.iter().for_each(|time| histogram.saturating_record(*time));
+        times.iter().for_each(|time| histogram.record(*time).unwrap());
         Sent {
             times: histogram,
             refused,

@@ -29,6 +29,11 @@ impl Display {
         Self { bar: None, is_terminal, last: None }
     }
 
+    /// Returns true if somebody looks at it.
+    pub(super) const fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
     pub(super) fn show(&mut self, shown: &Shown) {
         // The result says it.
         if shown.status.has_ended() {

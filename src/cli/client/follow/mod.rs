@@ -53,13 +53,15 @@ pub(super) async fn to_end(
     at_most: Option<Duration>,
 ) -> Result<Followed, Failure> {
     let end = at_most.and_then(|time| Instant::now().checked_add(time));
+    let display = Display::new();
     let mut following = Following {
         client: &session.client,
         token,
         end,
-        display: Display::new(),
         pause: FIRST_PAUSE,
         has_progress: true,
+        has_looked: !display.is_terminal(),
+        display,
         lost: None,
     };
     let followed = following.run().await;
@@ -79,6 +81,8 @@ struct Following<'a> {
     pause: Duration,
     /// False once the server has said that it tells no progress.
     has_progress: bool,
+    /// False before the first look of a user, which does not wait: whoever has sent something wants to see it.
+    has_looked: bool,
     /// The time since when there is no answer.
     lost: Option<Instant>,
 }
@@ -93,13 +97,19 @@ impl Following<'_> {
     async fn run(&mut self) -> Result<Followed, Failure> {
         let mut was_asked_to_stop = false;
         let asks = has_user();
+        // One for all steps, so that none comes between two of them.
+        let mut interrupt = Box::pin(tokio::signal::ctrl_c());
         loop {
             let left = self.end.map(|end| end.saturating_duration_since(Instant::now()));
-            let step = async { self.step(left.unwrap_or(STEP).min(STEP)).await };
+            let wait =
+                if self.has_looked { left.unwrap_or(STEP).min(STEP) } else { Duration::ZERO };
+            self.has_looked = true;
+            let step = async { self.step(wait).await };
             let status = if asks {
                 tokio::select! {
                     status = step => status?,
-                    _ = tokio::signal::ctrl_c() => {
+                    _ = &mut interrupt => {
+                        interrupt = Box::pin(tokio::signal::ctrl_c());
                         match self.ask(&mut was_asked_to_stop).await? {
                             Wish::GoOn => continue,
                             Wish::Leave => return Ok(Followed::Left),

@@ -7,18 +7,19 @@
 //! | `command` | what can be done to actions and queues |
 //! | `view` | the picture of a state |
 //! | `feed` | asks the server, when events say that there is news, or once a second |
+//! | `keys` | reads the keyboard |
 //! | `screen` | takes the terminal, and gives it back whatever happens |
 
 mod command;
 mod feed;
+mod keys;
 mod screen;
 mod state;
 mod view;
 
 use std::io::{self, IsTerminal as _};
 
-use crossterm::event::{Event, EventStream, KeyEventKind};
-use futures_util::StreamExt as _;
+use crossterm::event::{Event, KeyEventKind};
 use tokio::sync::mpsc;
 
 use super::args::ConnectionArgs;
@@ -64,16 +65,16 @@ async fn watch(client: Client, names: Vec<String>, mut state: State) -> Result<E
     let (news, mut heard) = mpsc::channel(NEWS);
     let mut feed = Feed::begin(client.clone(), names, news.clone());
     feed.look(state.sight());
-    let mut keys = EventStream::new();
+    let mut keys = keys::listen().map_err(failed)?;
     loop {
         screen.draw(|frame| view::draw(&mut state, frame)).map_err(failed)?;
         let effect = tokio::select! {
-            event = keys.next() => match event {
-                Some(Ok(Event::Key(key))) if key.kind != KeyEventKind::Release => state.key(key),
+            event = keys.recv() => match event {
+                Some(Event::Key(key)) if key.kind != KeyEventKind::Release => state.key(key),
                 // A resize, for which the picture is drawn again.
-                Some(Ok(_)) => Effect::None,
+                Some(_) => Effect::None,
                 // The terminal has gone.
-                Some(Err(_)) | None => return Ok(Exit::Failed),
+                None => return Ok(Exit::Failed),
             },
             Some(heard) = heard.recv() => {
                 state.hear(heard);

@@ -178,6 +178,7 @@ fn all_of_weight_is_seen_on_eighty_columns() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn no_key_and_no_size_is_too_odd(
         keys in proptest::collection::vec(prop_oneof![
