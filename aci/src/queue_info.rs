@@ -63,7 +63,10 @@ pub enum QueueCommand {
         of_ended: bool,
     },
     /// Show if the queue is paused, and its number of actions in each group of states.
-    QueueStatus,
+    QueueStatus {
+        /// True to add what its last hour was like (our extension).
+        statistics: bool,
+    },
     /// Show the progress of an action.
     Progress {
         /// True to show finished and pending stages in full.
@@ -119,6 +122,8 @@ pub struct StatusQuery {
     pub descending: bool,
     /// The position of the first action to show, from 1.
     pub start: u64,
+    /// The action after which the list begins (our extension). Whether it is in the queue is for the caller to check.
+    pub after: Option<Token>,
     /// Largest number of actions to show; all if missing.
     pub max_results: Option<u64>,
     /// Time to wait for the action, 0 to 3600 seconds.
@@ -129,6 +134,8 @@ pub struct StatusQuery {
     pub history: bool,
     /// True to show the last lines that running actions have logged (our extension).
     pub log: bool,
+    /// True to show what actions have returned; false is our extension.
+    pub results: bool,
 }
 
 impl Default for StatusQuery {
@@ -146,11 +153,13 @@ impl Default for StatusQuery {
             sort_by: SortBy::QueueTime,
             descending: true,
             start: 1,
+            after: None,
             max_results: None,
             wait_secs: None,
             wait_for: WaitFor::End,
             history: false,
             log: false,
+            results: true,
         }
     }
 }
@@ -319,11 +328,11 @@ impl QueueInfo {
                 QueueCommand::GetStatus(Box::new(StatusQuery::parse(pairs, now_ms, tz)?))
             }
             "getActionParameters" => QueueCommand::GetActionParameters {
-                of_ended: pairs.given("Final").and_then(parse_bool).unwrap_or(false),
+                of_ended: is_true(pairs, "Final"),
             },
-            "queueStatus" => QueueCommand::QueueStatus,
+            "queueStatus" => QueueCommand::QueueStatus { statistics: is_true(pairs, "Statistics") },
             "progress" => QueueCommand::Progress {
-                all_stages: pairs.given("AllStages").and_then(parse_bool).unwrap_or(false),
+                all_stages: is_true(pairs, "AllStages"),
                 max_depth: number(pairs, "MaxDepth"),
             },
             "cancel" => QueueCommand::Cancel,
@@ -417,11 +426,13 @@ impl StatusQuery {
             },
             descending: !is("Sort-Order", "ascending"),
             start: number(pairs, "Start").unwrap_or(1),
+            after: pairs.given("After").and_then(|text| Token::parse(text).ok()),
             max_results: number(pairs, "MaxResults"),
             wait_secs: pairs.given("Wait").and_then(parse_seconds),
             wait_for: pairs.given("WaitFor").and_then(WaitFor::parse).unwrap_or_default(),
-            history: pairs.given("History").and_then(parse_bool).unwrap_or(false),
-            log: pairs.given("Log").and_then(parse_bool).unwrap_or(false),
+            history: is_true(pairs, "History"),
+            log: is_true(pairs, "Log"),
+            results: pairs.given("Results").and_then(parse_bool).unwrap_or(true),
         })
     }
 }
@@ -433,7 +444,7 @@ pub const PARAMETER: &str = "Parameter.";
 pub const MAX_PARAMETERS: usize = 16;
 
 /// Parameters of `QueueInfo` that `getStatus` does not know: whoever sends one of them expects something else.
-const NOT_OF_STATUS: [&str; 4] = ["Priority", "Tokens", "AllStages", "MaxDepth"];
+const NOT_OF_STATUS: [&str; 5] = ["Priority", "Tokens", "AllStages", "MaxDepth", "Statistics"];
 
 /// Returns the name of the parameter in the name of a filter by one: of `Parameter.Title` it is `Title`.
 #[must_use]
@@ -479,6 +490,10 @@ fn parameters(pairs: &Pairs) -> Result<Vec<(String, String)>, AciError> {
         read.push((of.to_owned(), value.clone()));
     }
     Ok(read)
+}
+
+fn is_true(pairs: &Pairs, name: &str) -> bool {
+    pairs.given(name).and_then(parse_bool).unwrap_or(false)
 }
 
 /// Reads a number whose range has been checked.

@@ -51,6 +51,8 @@ pub(super) struct List {
     pub(super) query: Query,
     /// The index of the first action, from 0.
     pub(super) start: u64,
+    /// The action behind which the list begins.
+    pub(super) after: Option<Record>,
     pub(super) max_results: u64,
     pub(super) shows: Shows,
     /// A warning that stands behind the list.
@@ -65,6 +67,8 @@ pub(super) enum Shows {
         log: bool,
         /// With each attempt.
         history: bool,
+        /// With what they have returned.
+        results: bool,
     },
     Parameters {
         /// Of actions that have ended, too.
@@ -108,9 +112,13 @@ impl List {
             Shows::Parameters { .. } => ListWriter::requests(call.action, call.format),
         };
         let writer = writer.warning(self.warning);
+        let listing = self.served.queue.list(self.query, self.start);
         let mut sending = Sending {
             endpoint: call.endpoint.clone(),
-            listing: self.served.queue.list(self.query, self.start),
+            listing: match self.after {
+                Some(record) => listing.after(&record),
+                None => listing,
+            },
             served: self.served,
             left: self.max_results,
             fetched: Vec::new().into_iter(),
@@ -253,7 +261,7 @@ impl Sending {
         let Record { id, queued_at, attempt, taken_by, .. } = status.record;
         let token = self.endpoint.token(&self.served, Submitted { id, queued_at, taken_by });
         match self.shows {
-            Shows::Status { log, history } => {
+            Shows::Status { log, history, results } => {
                 // Only the latest attempt is in the list already.
                 let past = match history && attempt > 1 {
                     true => Some(self.served.queue.history(id).await?),
@@ -263,7 +271,7 @@ impl Sending {
                     true => Some(self.log(&status).await?),
                     false => None,
                 };
-                let more = render::More { past, log };
+                let more = render::More { past, log, leaves_results_out: !results };
                 Ok(Some(self.served.show(status, token, now, more)))
             }
             Shows::Parameters { of_ended } => match self.parameters(id, of_ended).await {

@@ -78,7 +78,7 @@ const fn command_of(command: &QueueCommand) -> Option<ManyCommand> {
         // These are for one action, or for a whole queue: the parser saw to that.
         QueueCommand::GetStatus(_)
         | QueueCommand::GetActionParameters { .. }
-        | QueueCommand::QueueStatus
+        | QueueCommand::QueueStatus { .. }
         | QueueCommand::Progress { .. }
         | QueueCommand::Pause
         | QueueCommand::Resume

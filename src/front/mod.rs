@@ -16,6 +16,7 @@
 //! | `server_info` | the other actions that answer at once |
 //! | `service` | the actions of the service port |
 //! | `events` | live events: who may hear which, and their form |
+//! | `statistics` | the last hour of a queue as elements |
 //! | `scrape` | the metrics: who may see them, and what counts as refused |
 //! | `render` | actions, parameters and progress as elements |
 //! | `attempts` | the attempts at an action as elements |
@@ -60,6 +61,7 @@ mod served_queue;
 mod server_info;
 mod servers;
 mod service;
+mod statistics;
 mod submit;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actiond_actors::store::Record;
 use actiond_actors::store::query::{Details, Query, Range, SortKey, States};
 use actiond_actors::{ActionId, QueueError, State, StatusWithin, Submitted, Timestamp};
 use chrono::Local;
@@ -15,6 +16,7 @@ use super::many::command_many;
 use super::render;
 use super::reply_memory::SMALL;
 use super::served_queue::ServedQueue;
+use super::statistics;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
 use crate::aci::queue_info::{QueueCommand, QueueInfo, SortBy, StatusQuery, TimeRange, WaitFor};
@@ -34,7 +36,7 @@ pub(super) async fn queue_info(call: &mut Call<'_>) -> Result<ReplyData, AciErro
             let target = TargetAction::find(call.endpoint, served, token, given)?;
             one_action(call, &target, info.command).await.map(ReplyData::Elements)
         }
-        None => whole_queue(served, info.command, info.warning).await,
+        None => whole_queue(call.endpoint, served, info.command, info.warning).await,
     }
 }
 
@@ -126,11 +128,13 @@ async fn one_action(
             let now = target.endpoint.system().clock().now();
             let shows_log = query.log && status.record.state.is_running();
             let log = shows_log.then(|| queue.log_of(&status));
-            let more = render::More { past, log };
+            let more = render::More { past, log, leaves_results_out: !query.results };
             let action = served.show(status, target.token(), now, more);
             return Ok(vec![Element::new("actions").child(action)]);
         }
-        QueueCommand::QueueStatus => return queue_status(served).await,
+        QueueCommand::QueueStatus { statistics } => {
+            return queue_status(target.endpoint, served, statistics).await;
+        }
         QueueCommand::Progress { all_stages, max_depth } => {
             let status = target.look(0).await?.status;
             let depth = max_depth.unwrap_or(u32::MAX);
@@ -176,19 +180,26 @@ async fn one_action(
 }
 
 async fn whole_queue(
+    endpoint: &Endpoint,
     served: &ServedQueue,
     command: QueueCommand,
     warning: Option<String>,
 ) -> Result<ReplyData, AciError> {
     let queue = &served.queue;
+    let is_with_statistics = matches!(command, QueueCommand::QueueStatus { statistics: true });
     let done = match command {
         QueueCommand::GetStatus(query) => {
             return Ok(ReplyData::List(Box::new(List {
                 served: served.clone(),
                 query: store_query(&query),
                 start: query.start.saturating_sub(1),
+                after: after(served, &query).await?,
                 max_results: query.max_results.unwrap_or(u64::MAX),
-                shows: Shows::Status { log: query.log, history: query.history },
+                shows: Shows::Status {
+                    log: query.log,
+                    history: query.history,
+                    results: query.results,
+                },
                 warning,
             })));
         }
@@ -199,6 +210,7 @@ async fn whole_queue(
                 served: served.clone(),
                 query: Query { states, ..Query::default() },
                 start: 0,
+                after: None,
                 max_results: u64::MAX,
                 shows: Shows::Parameters { of_ended },
                 warning,
@@ -207,7 +219,7 @@ async fn whole_queue(
         QueueCommand::Stop => queue.stop_all().await,
         QueueCommand::Pause => queue.pause_queue().await,
         QueueCommand::Resume => queue.resume_queue().await,
-        QueueCommand::QueueStatus => Ok(Vec::new()),
+        QueueCommand::QueueStatus { .. } => Ok(Vec::new()),
         // These have a token, or are for many: the parser saw to that.
         QueueCommand::Progress { .. }
         | QueueCommand::Cancel
@@ -217,19 +229,45 @@ async fn whole_queue(
         | QueueCommand::Delete => Ok(Vec::new()),
     };
     done.map_err(|e| queue_error(&e, queue.name(), None))?;
-    queue_status(served).await.map(ReplyData::Elements)
+    queue_status(endpoint, served, is_with_statistics).await.map(ReplyData::Elements)
 }
 
 /// Replies as `queueStatus` does, and commands to a whole queue as well (our choice).
-async fn queue_status(served: &ServedQueue) -> Result<Vec<Element>, AciError> {
+async fn queue_status(
+    endpoint: &Endpoint,
+    served: &ServedQueue,
+    is_with_statistics: bool,
+) -> Result<Vec<Element>, AciError> {
     let summary = served.queue.read_summary().await;
     let summary = summary.map_err(|e| queue_error(&e, served.queue.name(), None))?;
-    Ok(vec![
+    let statistics = match is_with_statistics {
+        true => Some(statistics::of_queue(endpoint, served, &summary).await?),
+        false => None,
+    };
+    let status = [
         Element::text("paused", summary.paused.to_string()),
         Element::text("pending", summary.counts.queued().to_string()),
         Element::text("running", summary.counts.running().to_string()),
         Element::text("finished", summary.counts.finished().to_string()),
-    ])
+    ];
+    Ok(status.into_iter().chain(statistics).collect())
+}
+
+/// Returns the action after which a list begins. In the order of queuing the token says enough, also of an action that is deleted
+/// meanwhile.
+async fn after(served: &ServedQueue, query: &StatusQuery) -> Result<Option<Record>, AciError> {
+    let Some(token) = &query.after else { return Ok(None) };
+    let given = token.encode();
+    let unknown = || unknown_token(served.queue.name(), &given);
+    let id = ActionId::new(token.id).filter(|_| token.queue == served.upper);
+    let id = id.ok_or_else(unknown)?;
+    let queued_at = Timestamp(token.queued_ms);
+    if query.sort_by == SortBy::QueueTime {
+        return Ok(Some(Record::queued(id, 0, queued_at)));
+    }
+    let look = served.queue.status_within(id, 0).await;
+    let record = look.map_err(|e| queue_error(&e, served.queue.name(), Some(&given)))?.status.record;
+    if record.queued_at == queued_at { Ok(Some(record)) } else { Err(unknown()) }
 }
 
 const fn wait_for(what: WaitFor) -> actiond_actors::WaitFor {

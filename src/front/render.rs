@@ -24,6 +24,8 @@ pub(super) struct More {
     pub(super) past: Option<Vec<PastAttempt>>,
     /// The last lines that the running attempt has logged.
     pub(super) log: Option<Vec<Arc<str>>>,
+    /// True to leave out what the action has returned.
+    pub(super) leaves_results_out: bool,
 }
 
 /// An action as `getStatus` shows it. The order of the elements is that of newer servers (observed);
@@ -32,7 +34,7 @@ pub(super) fn action(
     status: ActionStatus,
     token: String,
     now: Timestamp,
-    More { past, log }: More,
+    More { past, log, leaves_results_out }: More,
 ) -> Element {
     let mut children = times(&status, now);
     let record = status.record;
@@ -40,7 +42,9 @@ pub(super) fn action(
     let waits: Vec<Element> = attempts::waits(&record, now).collect();
     let history = past.map(|past| attempts::history(past, &record));
     children.extend(attempts::error(&record).map(|error| Element::text("error", error)));
-    children.extend(report(record.report));
+    if !leaves_results_out {
+        children.extend(report(record.report));
+    }
     children.extend(log.map(self::log));
     children.push(Element::text("priority", record.priority.to_string()));
     if let Some(position) = record.position {

@@ -361,7 +361,7 @@ fn check_queue_info(asked: &QueueInfo) {
             assert!(asked.token.is_some() || asked.many.is_some(), "{asked:?}");
         }
         QueueCommand::GetActionParameters { .. }
-        | QueueCommand::QueueStatus
+        | QueueCommand::QueueStatus { .. }
         | QueueCommand::Stop
         | QueueCommand::Pause
         | QueueCommand::Resume => {}

@@ -115,6 +115,9 @@ pub fn configure_port(
 ) -> impl FnOnce(&mut web::ServiceConfig) + Clone + use<> {
     let endpoint = endpoint.clone();
     move |config| {
+        if let Some(counted) = endpoint.counted() {
+            counted.keep_history();
+        }
         // Called once in each worker: the front lives on the worker's own thread, no hop away.
         let front = FrontActor::new(endpoint.clone()).start();
         let keep_alive = endpoint.idle_timeout().and_then(response::keep_alive);

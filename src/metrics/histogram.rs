@@ -129,7 +129,7 @@ impl Histogram {
 }
 
 /// The numbers of a histogram.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Read {
     pub(super) count: u64,
     pub(super) sum: f64,

@@ -48,6 +48,7 @@
 //! | `queues` | counts of the events of queues |
 //! | `requests` | counts of requests and connections |
 //! | `histogram` | histograms of atomics |
+//! | `history` | the last hour of each queue, for `QueueInfo` |
 //! | `process` | figures of the process |
 //! | `snapshot` | what a scrape reads |
 //! | `write` | the text of a scrape |
@@ -55,6 +56,7 @@
 
 mod backups;
 mod families;
+mod history;
 mod histogram;
 mod process;
 mod queues;
@@ -74,6 +76,8 @@ use prometheus_client::encoding::prometheus_text;
 
 use crate::events::LiveEvents;
 use backups::Backups;
+use history::History;
+pub(crate) use history::{LastHour, Minute, Percentiles};
 use queues::Queues;
 pub use requests::Reason;
 pub(crate) use requests::{OpenConnection, Outcome, Place, Requests};
@@ -165,6 +169,7 @@ pub(crate) struct Counted {
     pub(crate) backups: Backups,
     live: Option<LiveEvents>,
     store: KnownOfStore,
+    history: History,
     began: Instant,
 }
 
@@ -180,7 +185,7 @@ impl Counted {
         began: Instant,
     ) -> Self {
         let (backups, store) = (Backups::default(), KnownOfStore::default());
-        Self { metrics, requests, backups, live, store, began }
+        Self { metrics, requests, backups, live, store, history: History::default(), began }
     }
 
     /// Returns the number of clients that listen to live events.

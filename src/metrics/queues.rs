@@ -144,6 +144,13 @@ impl Why {
 }
 
 impl Queues {
+    /// Returns the counts of all queues, with their names.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Box<str>, Arc<Queue>)> + use<> {
+        let known = self.by_name.load_full();
+        let all: Vec<_> = known.iter().map(|(name, of)| (name.clone(), Arc::clone(of))).collect();
+        all.into_iter()
+    }
+
     /// Returns the counts of a queue, which begin at 0 if it is new.
     pub(super) fn of(&self, name: &str) -> Arc<Queue> {
         if let Some(queue) = self.by_name.load().get(name) {

@@ -125,6 +125,11 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
             "For getStatus and commands to many: how many actions to return, or to give the command to, at most; all if not set.",
         ),
         ParamSpec::optional(
+            "After",
+            ParamKind::Token,
+            "For getStatus without a token: only actions that come after this one in the order of the list, whether it is in the list or not; Start counts from there. The token of the last action of a page begins the next.",
+        ),
+        ParamSpec::optional(
             "Min-Priority",
             PRIORITY,
             "For getStatus and commands to many: only actions of this priority or a higher one.",
@@ -203,6 +208,16 @@ pub const QUEUE_INFO: ActionSpec<'static> = ActionSpec {
             "Log",
             ParamKind::Boolean,
             "For getStatus: true shows the last lines that running actions have logged; false if not set.",
+        ),
+        ParamSpec::optional(
+            "Results",
+            ParamKind::Boolean,
+            "For getStatus: false leaves out what actions have returned; true if not set.",
+        ),
+        ParamSpec::optional(
+            "Statistics",
+            ParamKind::Boolean,
+            "For queueStatus: true adds the number of actions in each state, slots, the oldest action that waits, and what the last hour was like; false if not set.",
         ),
         ParamSpec::optional(
             "AllStages",

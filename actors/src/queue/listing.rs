@@ -2,7 +2,7 @@
 
 use crate::action::{ActionId, Parameters, State};
 use crate::queue::{ActionStatus, QueueError, QueueHandle};
-use crate::store::StoreError;
+use crate::store::{Record, StoreError};
 use crate::store::query::{Cursor, PageLimit, Query};
 
 impl QueueHandle {
@@ -10,6 +10,20 @@ impl QueueHandle {
     #[must_use]
     pub fn list(&self, query: Query, start: u64) -> Listing {
         Listing { queue: self.clone(), query, cursor: Some(Cursor::start(start)), damage: None }
+    }
+}
+
+impl Listing {
+    /// Begins behind the place that an action has in the order of the query, whether the query selects it or not. The index at
+    /// which the listing began counts from there.
+    #[must_use]
+    pub fn after(mut self, record: &Record) -> Self {
+        let time = self.query.sort.time_of(record);
+        if let Some(cursor) = &mut self.cursor {
+            cursor.lacking = time.is_none();
+            cursor.after = Some((time.unwrap_or(record.queued_at), record.id));
+        }
+        self
     }
 }
 
