@@ -327,9 +327,9 @@ impl QueueInfo {
             "getStatus" => {
                 QueueCommand::GetStatus(Box::new(StatusQuery::parse(pairs, now_ms, tz)?))
             }
-            "getActionParameters" => QueueCommand::GetActionParameters {
-                of_ended: is_true(pairs, "Final"),
-            },
+            "getActionParameters" => {
+                QueueCommand::GetActionParameters { of_ended: is_true(pairs, "Final") }
+            }
             "queueStatus" => QueueCommand::QueueStatus { statistics: is_true(pairs, "Statistics") },
             "progress" => QueueCommand::Progress {
                 all_stages: is_true(pairs, "AllStages"),

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use actiond_actors::System;
 use actiond_actors::secrets::SecretNames;
+use actiond_actors::{QueueHandle, Summary, System};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::Notify;
 
@@ -255,6 +255,18 @@ impl Endpoint {
 
     pub(super) fn queues(&self) -> &[ServedQueue] {
         &self.inner.queues
+    }
+
+    /// Returns how the actions of each queue stand.
+    pub(super) async fn summaries(&self) -> Vec<Summary> {
+        let system = self.system();
+        let queues = || self.queues().iter().map(|served| &served.queue);
+        // What other servers change, this one need not have heard of.
+        let read = match system.is_shared() && system.is_ready() {
+            true => system.read_summaries(queues()).await.ok(),
+            false => None,
+        };
+        read.unwrap_or_else(|| queues().map(QueueHandle::summary).collect())
     }
 
     /// Returns the parameters that no log shows of a request of which the action is not known.

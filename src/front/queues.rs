@@ -244,13 +244,7 @@ async fn queue_status(
         true => Some(statistics::of_queue(endpoint, served, &summary).await?),
         false => None,
     };
-    let status = [
-        Element::text("paused", summary.paused.to_string()),
-        Element::text("pending", summary.counts.queued().to_string()),
-        Element::text("running", summary.counts.running().to_string()),
-        Element::text("finished", summary.counts.finished().to_string()),
-    ];
-    Ok(status.into_iter().chain(statistics).collect())
+    Ok(render::summary(&summary).into_iter().chain(statistics).collect())
 }
 
 /// Returns the action after which a list begins. In the order of queuing the token says enough, also of an action that is deleted
@@ -266,7 +260,8 @@ async fn after(served: &ServedQueue, query: &StatusQuery) -> Result<Option<Recor
         return Ok(Some(Record::queued(id, 0, queued_at)));
     }
     let look = served.queue.status_within(id, 0).await;
-    let record = look.map_err(|e| queue_error(&e, served.queue.name(), Some(&given)))?.status.record;
+    let record =
+        look.map_err(|e| queue_error(&e, served.queue.name(), Some(&given)))?.status.record;
     if record.queued_at == queued_at { Ok(Some(record)) } else { Err(unknown()) }
 }
 

@@ -7,8 +7,8 @@ use chrono::Local;
 
 use actiond_actors::store::{PastAttempt, Record};
 use actiond_actors::{
-    ActionStatus, Content as ReportContent, Node, Parameters, Progress, Report, Stage, StageStatus,
-    State, Timestamp, Value,
+    ActionStatus, Content as ReportContent, Counts, Node, Parameters, Progress, Report, Stage,
+    StageStatus, State, Summary, Timestamp, Value,
 };
 
 use super::attempts;
@@ -63,6 +63,24 @@ fn scheduled(record: &Record) -> Vec<Element> {
         let name = Element::text("schedule", scheduled.schedule.as_str());
         vec![name, time("scheduled_time", scheduled.due)]
     })
+}
+
+/// If a queue is paused, and the numbers of its actions, as `queueStatus` shows them.
+pub(super) fn summary(summary: &Summary) -> [Element; 4] {
+    let counts = &summary.counts;
+    [
+        Element::text("paused", summary.paused.to_string()),
+        Element::text("pending", counts.queued().to_string()),
+        Element::text("running", counts.running().to_string()),
+        Element::text("finished", counts.finished().to_string()),
+    ]
+}
+
+/// The number of actions in each state.
+pub(super) fn states(counts: &Counts) -> Element {
+    let state =
+        |state: State| Element::text(state.name().to_lowercase(), counts.of(state).to_string());
+    Element::new("states").children(State::ALL.into_iter().map(state))
 }
 
 /// A time as an element.

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use actiond_actors::{QueueHandle, Summary};
+use actiond_actors::Summary;
 use chrono::Local;
 
 use super::dispatch::{Call, ReplyData};
@@ -102,13 +102,7 @@ fn get_version(call: &Call<'_>) -> Vec<Element> {
 async fn get_status(endpoint: &Endpoint) -> Vec<Element> {
     let inner = &endpoint.inner;
     let servers = servers::servers(&inner.system).await;
-    let queues = || endpoint.queues().iter().map(|served| &served.queue);
-    // What other servers change, this one need not have heard of.
-    let read = match inner.system.is_shared() && inner.system.is_ready() {
-        true => inner.system.read_summaries(queues()).await.ok(),
-        false => None,
-    };
-    let summaries = read.unwrap_or_else(|| queues().map(QueueHandle::summary).collect());
+    let summaries = endpoint.summaries().await;
     let queue = |(served, summary): (&ServedQueue, Summary)| {
         let settings = served.queue.settings();
         Element::new("queue")

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::endpoint::Endpoint;
 use super::errors::queue_error;
-use super::render::time;
+use super::render::{states, time};
 use super::served_queue::ServedQueue;
 use crate::aci::element::Element;
 use crate::aci::error::AciError;
@@ -21,16 +21,12 @@ pub(super) async fn of_queue(
     summary: &Summary,
 ) -> Result<Element, AciError> {
     let queue = &served.queue;
-    let states = State::ALL.into_iter().map(|state| {
-        let number = summary.counts.of(state).to_string();
-        Element::text(state.name().to_lowercase(), number)
-    });
     let load = queue.load();
     let limit = queue.settings().max_queue_size;
     let limit = limit.map(|limit| Element::text("limit", limit.to_string()));
     let last_hour = endpoint.counted().map(|counted| last_hour(&counted.last_hour(queue.name())));
     Ok(Element::new("statistics")
-        .child(Element::new("states").children(states))
+        .child(states(&summary.counts))
         .child(Element::text("slots", load.slots.to_string()))
         .child(Element::text("slots_used", load.slots_used.to_string()))
         .children(limit)
@@ -41,8 +37,7 @@ pub(super) async fn of_queue(
 /// Returns when the oldest action was queued that waits, and for how long it does; nothing if none waits.
 async fn oldest(endpoint: &Endpoint, served: &ServedQueue) -> Result<Vec<Element>, AciError> {
     let states = States::NONE.with(State::Queued);
-    let mut waiting =
-        served.queue.list(Query { states, descending: false, ..Query::default() }, 0);
+    let mut waiting = served.queue.list(Query { states, descending: false, ..Query::default() }, 0);
     let first = waiting.next_page(1).await;
     let first = first.map_err(|e| queue_error(&e, served.queue.name(), None))?;
     let now = endpoint.system().clock().now();

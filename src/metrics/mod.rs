@@ -56,8 +56,8 @@
 
 mod backups;
 mod families;
-mod history;
 mod histogram;
+mod history;
 mod process;
 mod queues;
 mod requests;

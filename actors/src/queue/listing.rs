@@ -2,8 +2,8 @@
 
 use crate::action::{ActionId, Parameters, State};
 use crate::queue::{ActionStatus, QueueError, QueueHandle};
-use crate::store::{Record, StoreError};
 use crate::store::query::{Cursor, PageLimit, Query};
+use crate::store::{Record, StoreError};
 
 impl QueueHandle {
     /// Begins a listing at the action with the index `start` (from 0) in the order of the query.

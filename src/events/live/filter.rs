@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::batch::Batch;
-use super::told::{Told, Types};
+use super::told::{EventType, Told, Types};
 
 /// An action as a token names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,8 @@ pub(crate) struct Filter {
     types: Types,
     /// The names of queues; `None` for all.
     queues: Option<Vec<String>>,
-    /// The queues of the actions of this id and queue time; `None` for all actions, and for the queues themselves.
+    /// The queues of the actions of this id and queue time; `None` for all actions, and for the queues themselves. Counts of
+    /// queues are told in any case, if they are wanted.
     actions: Option<HashMap<(u64, i64), Vec<String>>>,
 }
 
@@ -52,10 +53,20 @@ impl Filter {
         let is = |name: &String| name.eq_ignore_ascii_case(&told.queue);
         self.types.has(told.event_type)
             && self.queues.as_ref().is_none_or(|queues| queues.iter().any(is))
-            && self.actions.as_ref().is_none_or(|actions| {
-                let named = told.key().and_then(|key| actions.get(&key));
-                named.is_some_and(|queues| queues.iter().any(is))
-            })
+            && (told.event_type == EventType::Counts || self.wants_action(told))
+    }
+
+    fn wants_action(&self, told: &Told) -> bool {
+        let is = |name: &String| name.eq_ignore_ascii_case(&told.queue);
+        self.actions.as_ref().is_none_or(|actions| {
+            let named = told.key().and_then(|key| actions.get(&key));
+            named.is_some_and(|queues| queues.iter().any(is))
+        })
+    }
+
+    /// Returns true if the listener wants the counts of queues.
+    pub(crate) const fn wants_counts(&self) -> bool {
+        self.types.has(EventType::Counts)
     }
 
     /// Returns false if the listener wants none of these.
@@ -63,9 +74,9 @@ impl Filter {
         let is = |name: &String| batch.queues.iter().any(|queue| name.eq_ignore_ascii_case(queue));
         self.types.meet(batch.types)
             && self.queues.as_ref().is_none_or(|queues| queues.iter().any(is))
-            && self
-                .actions
-                .as_ref()
-                .is_none_or(|actions| actions.keys().any(|action| batch.actions.contains(action)))
+            && (self.wants_counts() && batch.types.has(EventType::Counts)
+                || self.actions.as_ref().is_none_or(|actions| {
+                    actions.keys().any(|action| batch.actions.contains(action))
+                }))
     }
 }

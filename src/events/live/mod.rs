@@ -39,11 +39,13 @@
 //! | `ring` | the latest events, bounded in number and bytes; pure |
 //! | `position` | the ids of events, by which a listener goes on; pure |
 //! | `filter` | what a listener wants to hear; pure |
+//! | `counting` | the counts of queues, which are told while somebody wants them |
 //! | `batch` | the events for which many are woken together; pure |
 //!
 //! The form of events and who may see them: `front/events`. How they are sent: `http/events`.
 
 mod batch;
+mod counting;
 mod filter;
 mod position;
 mod ring;
@@ -61,6 +63,8 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 pub(crate) use batch::Batch;
+pub(crate) use counting::Counting;
+use counting::Wanted;
 pub(crate) use filter::{Filter, NamedAction};
 pub(crate) use position::Position;
 pub(crate) use ring::Behind;
@@ -109,6 +113,8 @@ struct Hub {
     news: Notify,
     listeners: AtomicUsize,
     max_listeners: usize,
+    /// Of the counts of queues.
+    wanted: Wanted,
 }
 
 /// One event.
@@ -158,6 +164,7 @@ impl LiveEvents {
             news: Notify::new(),
             listeners: AtomicUsize::new(0),
             max_listeners: MAX_LISTENERS,
+            wanted: Wanted::default(),
         }))
     }
 

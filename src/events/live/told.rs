@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actiond_actors::events::{Interest, QueueEvent, Requeue};
-use actiond_actors::{ActionRef, Progress, Stage, State, Timestamp};
+use actiond_actors::{ActionRef, Progress, Stage, State, Summary, Timestamp};
 
 use crate::aci::words::{find_word, list};
 
@@ -21,10 +21,11 @@ pub(crate) enum EventType {
     Paused,
     Resumed,
     Queue,
+    Counts,
 }
 
 impl EventType {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Queued,
         Self::Started,
         Self::Progress,
@@ -35,6 +36,7 @@ impl EventType {
         Self::Paused,
         Self::Resumed,
         Self::Queue,
+        Self::Counts,
     ];
 
     /// Their names, in the same order.
@@ -49,6 +51,7 @@ impl EventType {
         "paused",
         "resumed",
         "queue",
+        "counts",
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -71,7 +74,8 @@ pub(crate) struct Types(u16);
 
 impl Types {
     pub(crate) const NONE: Self = Self(0);
-    pub(crate) const ALL: Self = Self((1 << EventType::ALL.len()) - 1);
+    /// Those of a listener that names none: all but the counts of queues, which are told again and again.
+    pub(crate) const USUAL: Self = Self((1 << EventType::Counts as u16) - 1);
 
     /// Adds the types of a list with commas between their names, in any case.
     ///
@@ -146,6 +150,7 @@ pub(crate) enum Facts {
         /// Number of actions that wait, and that may.
         waiting: Option<(u64, u64)>,
     },
+    Counts(Box<Summary>),
 }
 
 /// The end of an action.
@@ -193,6 +198,12 @@ impl Told {
         Some(Self { event_type, queue: queue.into(), action: event.action(), facts })
     }
 
+    /// Tells how the actions of a queue stand.
+    pub(super) fn counts(queue: &str, summary: Summary) -> Self {
+        let facts = Facts::Counts(Box::new(summary));
+        Self { event_type: EventType::Counts, queue: queue.into(), action: None, facts }
+    }
+
     /// Returns the id and the queue time of the action, if it is about one.
     pub(super) fn key(&self) -> Option<(u64, i64)> {
         self.action.map(|ActionRef { id, queued_at, .. }| (id.get(), queued_at.millis()))
@@ -205,7 +216,11 @@ impl Told {
             Facts::Requeued { error, .. } => error.as_ref().map_or(0, |error| error.len()),
             Facts::Ended(end) => end.error.as_ref().map_or(0, |error| error.len()),
             Facts::Progress { progress, .. } => bytes_of(&progress.stages, usize::MAX),
-            Facts::Queued | Facts::Started { .. } | Facts::Is(_) | Facts::Queue { .. } => 0,
+            Facts::Queued
+            | Facts::Started { .. }
+            | Facts::Is(_)
+            | Facts::Queue { .. }
+            | Facts::Counts(_) => 0,
         };
         BASE_BYTES.saturating_add(texts.saturating_mul(2))
     }

@@ -106,7 +106,7 @@ fn types(pairs: &Pairs) -> Result<Types, AciError> {
     let named = named.map_err(|word| {
         AciError::invalid(TYPES, word, &ParamKind::ListOf(EventType::NAMES).allowed())
     })?;
-    Ok(if named == Types::NONE { Types::ALL } else { named })
+    Ok(if named == Types::NONE { Types::USUAL } else { named })
 }
 
 /// Returns a warning for each parameter that is not known: one that is misspelt was meant to leave something out.

@@ -20,15 +20,22 @@ impl Endpoint {
     fn elements(&self, told: &Told) -> Vec<Element> {
         let mut elements = vec![Element::text("queue", &*told.queue)];
         let Some(action) = told.action else {
-            if let Facts::Queue { change, waiting } = told.facts {
-                elements.push(Element::text("change", change));
-                if matches!(change, "paused" | "resumed") {
-                    elements.push(Element::text("paused", (change == "paused").to_string()));
+            match &told.facts {
+                Facts::Queue { change, waiting } => {
+                    elements.push(Element::text("change", *change));
+                    if matches!(*change, "paused" | "resumed") {
+                        elements.push(Element::text("paused", (*change == "paused").to_string()));
+                    }
+                    if let Some((queued, limit)) = waiting {
+                        elements.push(Element::text("pending", queued.to_string()));
+                        elements.push(Element::text("limit", limit.to_string()));
+                    }
                 }
-                if let Some((queued, limit)) = waiting {
-                    elements.push(Element::text("pending", queued.to_string()));
-                    elements.push(Element::text("limit", limit.to_string()));
+                Facts::Counts(summary) => {
+                    elements.extend(render::summary(summary));
+                    elements.push(render::states(&summary.counts));
                 }
+                _ => {}
             }
             return elements;
         };
@@ -50,7 +57,9 @@ impl Endpoint {
 /// Returns the state of an action of which this is told.
 const fn state_of(facts: &Facts) -> State {
     match facts {
-        Facts::Queued | Facts::Requeued { .. } | Facts::Queue { .. } => State::Queued,
+        Facts::Queued | Facts::Requeued { .. } | Facts::Queue { .. } | Facts::Counts(_) => {
+            State::Queued
+        }
         Facts::Started { .. } => State::Processing,
         Facts::Progress { state, .. } | Facts::Is(state) => *state,
         Facts::Ended(end) => end.state,
@@ -66,7 +75,7 @@ fn facts(facts: &Facts, queued_at: Timestamp) -> Vec<Element> {
         Element::text("time_in_queue", (millis / 1000).to_string())
     };
     match facts {
-        Facts::Queued | Facts::Is(_) | Facts::Queue { .. } => Vec::new(),
+        Facts::Queued | Facts::Is(_) | Facts::Queue { .. } | Facts::Counts(_) => Vec::new(),
         Facts::Requeued { cause, error, after } => {
             let mut elements = vec![Element::text("cause", *cause)];
             elements.extend(text("error", error));

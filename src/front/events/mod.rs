@@ -4,9 +4,11 @@
 //! |---|---|
 //! | here | one who listens |
 //! | `asked` | what a listener asks for: the parameters |
+//! | `counts` | tells the counts of queues |
 //! | `form` | the form of events |
 
 mod asked;
+mod counts;
 mod form;
 
 use std::sync::Arc;
@@ -23,7 +25,9 @@ use crate::aci::error::AciError;
 use crate::aci::request::Pairs;
 use crate::aci::response::{self, ResponseFormat};
 use crate::aci::time::error_time;
-use crate::events::live::{Batch, Begins, Behind, Event, Filter, Listener, LiveEvents, Position};
+use crate::events::live::{
+    Batch, Begins, Behind, Counting, Event, Filter, Listener, LiveEvents, Position,
+};
 use asked::{Asked, LAST_EVENT_ID};
 
 /// The name under which errors speak of the request.
@@ -45,6 +49,8 @@ pub(crate) struct Hearing {
     endpoint: Endpoint,
     caller: Caller,
     listener: Listener,
+    /// While it wants the counts of queues.
+    _counting: Option<Counting>,
     /// The queues that were asked for; `None` for all.
     asked: Option<Vec<String>>,
     filter: Filter,
@@ -118,8 +124,10 @@ impl Endpoint {
                 "{most} clients listen to events, and no more may at a time (MaxEventListeners={most})"
             ))
         })?;
+        let counting = filter.wants_counts().then(|| self.count_for(live));
         Ok(Hearing {
             endpoint: self.clone(),
+            _counting: counting,
             caller,
             listener,
             asked,
