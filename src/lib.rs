@@ -95,6 +95,7 @@ pub use actiond_aci as aci;
 pub use actiond_actors as actors;
 
 pub mod access;
+pub mod admin;
 pub mod backup;
 pub mod cli;
 pub mod config;

@@ -23,6 +23,7 @@ use super::log_lines::LogStreams;
 use super::reload::{self, Reloader};
 use super::signals::{Reloads, Signals};
 use super::{log_lines, time_zone};
+use crate::admin::AdminPage;
 use crate::backup::Backups;
 use crate::cli::args::ServeArgs;
 use crate::cli::memory;
@@ -204,6 +205,10 @@ async fn serve_once(
         Some(live) => endpoint.live_events(live),
         None => endpoint,
     };
+    let endpoint = match admin_page(settings) {
+        Some(page) => endpoint.admin_page(page),
+        None => endpoint,
+    };
     let endpoint = endpoint.build();
     let timeouts = http::server::Timeouts {
         idle,
@@ -267,6 +272,17 @@ async fn serve_once(
         return Err(ServeError::NotSaved);
     }
     Ok(ended)
+}
+
+/// Returns the admin page, if the configuration wants one.
+fn admin_page(settings: &Settings) -> Option<AdminPage> {
+    let ServerSettings { admin_page, admin_secret, .. } = &settings.server;
+    let secret = admin_secret.as_ref().map(|secret| secret.0.as_bytes());
+    let page = admin_page.then(|| AdminPage::new(secret))?;
+    if page.is_none() {
+        log::error!("there is no admin page: the system has no random numbers");
+    }
+    page
 }
 
 /// Returns the live events, if the configuration has them.

@@ -11,9 +11,10 @@ use super::in_force::InForce;
 use super::ini::Ini;
 use super::key::Key;
 use super::reader::Reader;
+use super::secrets::secret;
 use super::settings::{
-    ActionsSettings, Backoff, Durability, OnRestart, Overrides, PathSettings, QueueLimits,
-    RetryPolicy, ServerSettings, ServiceSettings, Settings,
+    ActionsSettings, AdminSecret, Backoff, Durability, OnRestart, Overrides, PathSettings,
+    QueueLimits, RetryPolicy, ServerSettings, ServiceSettings, Settings,
 };
 use super::value::{Value, doubts_of_path};
 use super::values::Values;
@@ -42,7 +43,7 @@ pub(super) fn settings(
     let ini = Ini::parse(&files, &variables, findings);
     let mut reader =
         Reader { ini: &ini, kinds, findings, in_force: InForce::default(), files: Vec::new() };
-    let mut server = server(&mut reader, overrides);
+    let mut server = server(&mut reader, overrides, *disk);
     let mut service = service(&mut reader);
     let paths = paths(&mut reader, overrides, *disk);
     let actions = actions(&mut reader, *disk);
@@ -109,7 +110,7 @@ fn own_files(
     named
 }
 
-fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
+fn server(reader: &mut Reader<'_>, overrides: &Overrides, disk: Disk) -> ServerSettings {
     let section = &["Server"];
     let port = u16::try_from(reader.integer(section, table::PORT)).unwrap_or_default();
     let bind_addresses = match reader.value(section, table::BIND_ADDRESS) {
@@ -149,12 +150,28 @@ fn server(reader: &mut Reader<'_>, overrides: &Overrides) -> ServerSettings {
         ),
         event_history: Some(reader.size(section, table::EVENT_HISTORY)).filter(|kept| *kept > 0),
         max_event_listeners: reader.size(section, table::MAX_EVENT_LISTENERS),
+        admin_page: reader.boolean(section, table::ADMIN_PAGE),
+        admin_secret: admin_secret(reader, disk),
         request_timeout: seconds(reader, section, table::REQUEST_TIMEOUT),
         reply_timeout: seconds(reader, section, table::REPLY_TIMEOUT),
         idle_timeout: seconds(reader, section, table::IDLE_TIMEOUT),
         strict_action_validation: reader.boolean(section, table::STRICT_ACTION_VALIDATION),
         tls: None,
     }
+}
+
+/// Least number of characters of a secret that signs sessions: who guesses it is anybody.
+const LEAST_SECRET: usize = 32;
+
+fn admin_secret(reader: &mut Reader<'_>, disk: Disk) -> Option<AdminSecret> {
+    let keys = (table::ADMIN_SECRET, table::ADMIN_SECRET_FILE);
+    let given = secret(reader, "Server", keys, disk)?;
+    if given.text.chars().count() < LEAST_SECRET {
+        let what = format!("must be at least {LEAST_SECRET} characters");
+        reader.problem_at("Server", given.by, what);
+        return None;
+    }
+    Some(AdminSecret(given.text))
 }
 
 /// Longest name of a server, in characters.

@@ -73,9 +73,9 @@ pub use key::{Key, Section};
 pub use kind_reader::{KindReader, SectionReader};
 pub(crate) use settings::Parsed;
 pub use settings::{
-    AccessSettings, ActionsSettings, Backoff, Durability, InMemorySettings, OnRestart, Overrides,
-    PathSettings, PostgresSettings, QueueConfig, QueueLimits, RetryPolicy, ServerSettings,
-    ServiceSettings, Settings, StoreSettings,
+    AccessSettings, ActionsSettings, AdminSecret, Backoff, Durability, InMemorySettings, OnRestart,
+    Overrides, PathSettings, PostgresSettings, QueueConfig, QueueLimits, RetryPolicy,
+    ServerSettings, ServiceSettings, Settings, StoreSettings,
 };
 pub(crate) use store::is_schema;
 pub use table::TYPE;

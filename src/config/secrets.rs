@@ -21,8 +21,9 @@ use crate::aci::words::{nearest, quoted_list, shorten};
 pub(super) const SECRET: &str = MASK;
 
 /// Names of keys whose values are keys for other servers, and names that are like those and no secret.
-const FOREIGN_KEYS: [&str; 3] = ["ForwardKey", "BearerToken", "Secret"];
-const NO_FOREIGN_KEYS: [&str; 6] = [
+const FOREIGN_KEYS: [&str; 4] = ["ForwardKey", "BearerToken", "Secret", "AdminSecret"];
+const NO_FOREIGN_KEYS: [&str; 7] = [
+    "AdminSecretFile",
     "ForwardKeyFile",
     "ForwardTo",
     "ForwardMarker",

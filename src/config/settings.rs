@@ -169,6 +169,16 @@ pub struct Overrides {
     pub data_directory: Option<PathBuf>,
 }
 
+/// What signs the sessions of the admin page. Debug output does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AdminSecret(pub(crate) String);
+
+impl std::fmt::Debug for AdminSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminSecret(...)")
+    }
+}
+
 /// `[Server]`: the HTTP side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
@@ -204,6 +214,10 @@ pub struct ServerSettings {
     pub event_history: Option<usize>,
     /// `MaxEventListeners`: how many may listen at a time.
     pub max_event_listeners: usize,
+    /// `AdminPage`: whether there is a page at `/admin`.
+    pub admin_page: bool,
+    /// `AdminSecret`: what signs its sessions; `None` for a random one.
+    pub admin_secret: Option<AdminSecret>,
     /// `RequestTimeout`: for the head of a request, and for its body, at least 1 s.
     pub request_timeout: Duration,
     /// `ReplyTimeout`: without a byte of a reply being taken, or being sent to a client that ended its side, at least 1 s.

@@ -35,6 +35,9 @@ pub(super) const SERVER: &Section = &Section::fixed(
         MAX_REQUESTS_PER_SECOND_PER_CLIENT,
         EVENT_HISTORY,
         MAX_EVENT_LISTENERS,
+        ADMIN_PAGE,
+        ADMIN_SECRET,
+        ADMIN_SECRET_FILE,
         REQUEST_TIMEOUT,
         REPLY_TIMEOUT,
         IDLE_TIMEOUT,
@@ -355,6 +358,27 @@ pub(super) const IDLE_TIMEOUT: &Key = &Key::with_default(
     ValueKind::from_to(1, DAY),
     "75",
     "How many seconds a connection is kept for the next request, at least 2; replies say two seconds less, at least 1 (Keep-Alive). One on which nothing was ever sent is closed after RequestTimeout.",
+);
+
+pub(super) const ADMIN_PAGE: &Key = &Key::with_default(
+    "AdminPage",
+    ValueKind::Boolean,
+    "true",
+    "Whether there is a page for people at /admin. It allows nobody more than the actions do.",
+);
+
+pub(super) const ADMIN_SECRET: &Key = &Key::optional(
+    "AdminSecret",
+    ValueKind::Text,
+    "at least 32 random characters",
+    "What signs the sessions of the admin page. Servers with the same one know each other's, as behind a balancer; without one each server has its own, and users sign in again after it has started again.",
+);
+
+pub(super) const ADMIN_SECRET_FILE: &Key = &Key::optional(
+    "AdminSecretFile",
+    ValueKind::Path,
+    "/etc/actiond/admin.secret",
+    "A file whose first line is the AdminSecret.",
 );
 
 pub(super) const STRICT_ACTION_VALIDATION: &Key = &Key::with_default(

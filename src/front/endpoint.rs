@@ -13,6 +13,8 @@ use actiond_actors::{QueueHandle, Summary, System};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::Notify;
 
+use super::authorize::to_see;
+use super::message::Caller;
 use super::reply_memory::ReplyBudget;
 use super::request_log::{Logged, RequestLog};
 use super::served_queue::ServedQueue;
@@ -20,6 +22,7 @@ use crate::access::Access;
 use crate::aci::catalog::builtin;
 use crate::aci::request::without_authority;
 use crate::aci::token::{self, Token};
+use crate::admin::AdminPage;
 use crate::backup::Backups;
 use crate::events::LiveEvents;
 use crate::events::handlers::HostPattern;
@@ -76,6 +79,7 @@ pub(super) struct Inner {
     restart: Notify,
     counted: Option<Arc<Counted>>,
     live_events: Option<LiveEvents>,
+    admin_page: Option<AdminPage>,
     log_streams: Streams,
     /// That of the program around it; it holds the endpoint itself.
     config: OnceLock<Weak<dyn LiveConfig>>,
@@ -159,6 +163,18 @@ impl Endpoint {
         self.inner.live_events.as_ref()
     }
 
+    /// Returns the admin page, if there is one.
+    pub(crate) fn admin_page(&self) -> Option<&AdminPage> {
+        self.inner.admin_page.as_ref()
+    }
+
+    /// Returns the names of the queues that a caller may see.
+    pub(crate) fn visible_queues(&self, caller: &Caller) -> Vec<String> {
+        let access = self.access();
+        let names = self.queues().iter().map(|served| served.queue.name());
+        names.filter(|name| access.allows(caller, &to_see(name))).map(ToOwned::to_owned).collect()
+    }
+
     /// Returns the streams of the log.
     pub(crate) fn log_streams(&self) -> &Streams {
         &self.inner.log_streams
@@ -233,6 +249,11 @@ impl Endpoint {
         &self.inner.host
     }
 
+    /// Returns the port that tokens carry.
+    pub(crate) fn port(&self) -> u16 {
+        self.inner.port
+    }
+
     pub(crate) fn idle_timeout(&self) -> Option<Duration> {
         self.inner.idle_timeout
     }
@@ -249,7 +270,7 @@ impl Endpoint {
         self.inner.limits.load()
     }
 
-    pub(super) fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         self.inner.system.clock().now().millis()
     }
 
@@ -278,7 +299,7 @@ impl Endpoint {
         self.inner.queues.iter().find(|served| served.queue.name().eq_ignore_ascii_case(name))
     }
 
-    pub(super) fn base_path(&self) -> &str {
+    pub(crate) fn base_path(&self) -> &str {
         &self.inner.prefix
     }
 

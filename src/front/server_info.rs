@@ -43,6 +43,7 @@ pub(super) async fn answer(call: &Call<'_>, action: &str) -> Result<ReplyData, A
         "RestoreServer" => backup::restore(call).await?,
         "EventInfo" => return event_info::event_info(call).await.map(ReplyData::Elements),
         "Help" => return help(call),
+        "Admin" => return admin(call),
         other => return Err(AciError::unknown_action(other)),
     }))
 }
@@ -254,6 +255,25 @@ fn help(call: &Call<'_>) -> Result<ReplyData, AciError> {
         return Ok(ReplyData::Html(help_html(&shown, TITLE, call.endpoint.base_path())));
     }
     Ok(ReplyData::Elements(help_elements(&shown)))
+}
+
+/// Leads a browser to the admin page.
+fn admin(call: &Call<'_>) -> Result<ReplyData, AciError> {
+    if call.endpoint.admin_page().is_none() {
+        let why = "this server has no admin page ([Server] AdminPage).";
+        return Err(AciError::unavailable(why));
+    }
+    let path = format!("{}/admin", call.endpoint.base_path());
+    if call.wants_html && call.pairs.given("ResponseFormat").is_none() {
+        // A path of the configuration: nothing in it is a client's.
+        let path = path.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+        return Ok(ReplyData::Html(format!(
+            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>actiond</title>\
+             <meta http-equiv=\"refresh\" content=\"0; url={path}\"></head>\
+             <body><p><a href=\"{path}\">The admin page</a></p></body></html>\n"
+        )));
+    }
+    Ok(ReplyData::Elements(vec![Element::text("path", path)]))
 }
 
 const TITLE: &str = "actiond: actions";

@@ -11,11 +11,13 @@
 //! | `response` | the response with a reply |
 //! | `memory` | the budgets of memory for bodies and for replies |
 //! | [`connection`] | the stream under the HTTP parser: mended heads, deadlines, backpressure |
+//! | `admin` | the admin page at `/admin` |
 //! | `health`, `metrics`, `events` | what is answered beside actions: `/health/live`, `/health/ready`, `/metrics` and `/events` |
 //! | `statuses` | the refusals by those routes: status and headers |
 //! | `refused` | errors for requests that the stream has replaced |
 //! | [`server`] | the HTTP server with its limits |
 
+mod admin;
 mod body;
 pub(crate) mod browsers;
 mod caller;
@@ -48,7 +50,7 @@ use connection::Connection;
 use memory::{Budget, CurrentBudget, Reservation};
 
 use crate::aci::error::AciError;
-use crate::front::{AciRequest, Caller, Endpoint, FrontActor, Port, refused_unread};
+use crate::front::{AciRequest, Caller, Credential, Endpoint, FrontActor, Port, refused_unread};
 use crate::metrics::Reason;
 pub use body::max_request;
 pub use browsers::BrowserPolicy;
@@ -134,6 +136,7 @@ pub fn configure_port(
             .service(health::ready(endpoint.clone()))
             .configure(metrics::route(&endpoint))
             .configure(events::route(&endpoint, port))
+            .configure(admin::route(&endpoint, port))
             .app_data(web::Data::new(service))
             .default_service(web::to(aci));
     }
@@ -319,7 +322,12 @@ async fn aci(
 /// Returns the sender of a request, the words for it if its key is a wrong one, and true if it has any role.
 fn sender(request: &HttpRequest, endpoint: &Endpoint) -> (Caller, Option<String>, bool) {
     let access = endpoint.access();
-    let caller = caller::caller(request, &access);
+    let mut caller = caller::caller(request, &access);
+    if caller.credential.is_none() && access.has_keys() {
+        // Browsers send the cookie to the admin page alone.
+        let key = admin::session(request, endpoint).and_then(|session| session.key);
+        caller.credential = key.map(Credential::Key);
+    }
     let wrong_key = access.is_wrong_key(&caller).then(|| caller.to_string());
     let is_known = access.knows(&caller);
     (caller, wrong_key, is_known)

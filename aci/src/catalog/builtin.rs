@@ -389,6 +389,10 @@ pub const SCHEDULE_INFO: ActionSpec<'static> = ActionSpec {
     ],
 };
 
+/// `Admin`: the way to the page for people (source: it is an action of real servers).
+pub const ADMIN: ActionSpec<'static> =
+    plain("Admin", "Leads a browser to the admin page, and tells others its path.");
+
 /// `Help`: this table.
 pub const HELP: ActionSpec<'static> = ActionSpec {
     name: "Help",
@@ -496,6 +500,7 @@ pub const BUILTIN: &[ActionSpec<'static>] = &[
     BACKUP_SERVER,
     RESTORE_SERVER,
     EVENT_INFO,
+    ADMIN,
     HELP,
 ];
 

@@ -10,16 +10,19 @@ use crate::request::{PairValue, Pairs};
 /// Characters that a form does not encode.
 const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
 
-/// A body with its content type.
+/// The body of a request, with its content type.
 #[derive(Debug)]
-pub(super) struct Body {
-    pub(super) content_type: String,
-    pub(super) bytes: Vec<u8>,
+pub struct Body {
+    /// The content type: that of a form, or of a multipart form where a value is bytes.
+    pub content_type: String,
+    /// The bytes.
+    pub bytes: Vec<u8>,
 }
 
 impl Body {
     /// Makes the body for an action with these parameters; the action comes first.
-    pub(super) fn new(action: &str, pairs: Pairs) -> Self {
+    #[must_use]
+    pub fn new(action: &str, pairs: Pairs) -> Self {
         let action = ("action".to_owned(), PairValue::Text(action.to_owned()));
         let pairs: Vec<_> = std::iter::once(action).chain(pairs).collect();
         let has_bytes = pairs.iter().any(|(_, value)| matches!(value, PairValue::Bytes(_)));

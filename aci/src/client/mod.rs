@@ -73,6 +73,7 @@ mod tls;
 pub mod tree;
 mod wait;
 
+pub use body::Body;
 pub use commands::About;
 pub use events::{Listener, LiveEvent};
 pub use fault::{ClientError, Fault, Refusal};
@@ -284,7 +285,7 @@ impl Client {
         parameters: Pairs,
         patience: Duration,
     ) -> Result<String, Fault> {
-        let body = body::Body::new(action, parameters);
+        let body = Body::new(action, parameters);
         let failed = |error: reqwest::Error| fault_of(&error, patience);
         let request = self
             .http

@@ -17,6 +17,7 @@ use super::super::served_queue::ServedQueue;
 use super::{Endpoint, Inner, Limits};
 use crate::access::Access;
 use crate::aci::catalog::{ParamSpec, StandardRole, builtin};
+use crate::admin::AdminPage;
 use crate::backup::Backups;
 use crate::desk::Desk;
 use crate::events::LiveEvents;
@@ -64,6 +65,7 @@ impl Endpoint {
             schedules: None,
             metrics: None,
             live_events: None,
+            admin_page: None,
             log_streams: Streams::default(),
         }
     }
@@ -96,6 +98,7 @@ pub struct EndpointBuilder {
     schedules: Option<Schedules>,
     metrics: Option<Metrics>,
     live_events: Option<LiveEvents>,
+    admin_page: Option<AdminPage>,
     log_streams: Streams,
 }
 
@@ -355,6 +358,13 @@ impl EndpointBuilder {
         self
     }
 
+    /// Sets the admin page, which the endpoint then has at `/admin` (default: there is none). See [`crate::admin`].
+    #[must_use]
+    pub fn admin_page(mut self, page: AdminPage) -> Self {
+        self.admin_page = Some(page);
+        self
+    }
+
     /// Sets the streams of the log, to which each request has its lines written (default: there are none).
     #[must_use]
     pub fn log_streams(mut self, streams: Streams) -> Self {
@@ -435,6 +445,7 @@ impl EndpointBuilder {
             restart: Notify::new(),
             counted,
             live_events: self.live_events,
+            admin_page: self.admin_page,
             log_streams: self.log_streams,
             config: OnceLock::new(),
             system: self.system,

@@ -52,6 +52,11 @@ pub(super) fn route(
     }
 }
 
+/// Mounts it once more below another path, for pages there.
+pub(super) fn below(config: &mut web::ServiceConfig) {
+    config.service(web::resource(PATH).to(events));
+}
+
 async fn events(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
     let endpoint = &service.endpoint;
     let connection = request.conn_data::<Rc<Connection>>().cloned();
