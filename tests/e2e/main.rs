@@ -10,6 +10,8 @@
 
 mod access;
 #[cfg(target_os = "linux")]
+mod admin;
+#[cfg(target_os = "linux")]
 mod attempts;
 #[cfg(unix)]
 mod backup;
