@@ -73,6 +73,8 @@ fn the_defaults_are_these() {
         max_requests_per_second_per_client: 0,
         event_history: Some(10_000),
         max_event_listeners: 10_000,
+        admin_page: true,
+        admin_secret: None,
         request_timeout: Duration::from_secs(30),
         reply_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(75),

@@ -64,7 +64,7 @@ async fn asset(request: HttpRequest) -> HttpResponse {
     response.insert_header((ETAG, format!("\"{}\"", assets::version())));
     response::protect(&mut response);
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static(asset.content_type)));
-    response.body(asset.bytes)
+    response::with_body(&request, response, asset.bytes.to_vec())
 }
 
 async fn page(

@@ -1,14 +1,19 @@
 //! Answers to requests for pages as HTTP responses.
 
+use std::io::Write as _;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    CROSS_ORIGIN_OPENER_POLICY, HeaderValue, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, CROSS_ORIGIN_OPENER_POLICY, HeaderValue, LOCATION, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::super::text_of;
 use super::cookies;
 use crate::aci::error::AciError;
 use crate::admin::{AdminPage, Answer, PageRequest, Session};
@@ -50,7 +55,9 @@ pub(super) fn of(
     let mut response = match answer {
         Answer::Page { status, html } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-            begun(status).content_type("text/html; charset=utf-8").body(html)
+            let mut response = begun(status);
+            response.content_type("text/html; charset=utf-8");
+            with_body(request, response, html.into_bytes())
         }
         Answer::Download { name, content_type, body } => {
             let mut response = begun(StatusCode::OK);
@@ -93,6 +100,39 @@ pub(super) fn of(
         keep(&mut response, &asked.session);
     }
     response
+}
+
+/// Least number of bytes that are worth compressing.
+const LEAST: usize = 1_000;
+
+/// Returns a body compressed, if the browser takes that and it is worth it.
+pub(super) fn compressed(request: &HttpRequest, body: &[u8]) -> Option<Vec<u8>> {
+    let takes = |encoding: &str| {
+        let mut parts = encoding.split(';').map(str::trim);
+        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        is_gzip && !parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0)))
+    };
+    let accepted = text_of(request, &ACCEPT_ENCODING)?;
+    if body.len() < LEAST || !accepted.split(',').any(takes) {
+        return None;
+    }
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to memory can't fail.
+    gzip.write_all(body).ok()?;
+    gzip.finish().ok()
+}
+
+/// Ends a response with a body, compressed where that is possible.
+pub(super) fn with_body(
+    request: &HttpRequest,
+    mut response: HttpResponseBuilder,
+    body: Vec<u8>,
+) -> HttpResponse {
+    response.insert_header((VARY, ACCEPT_ENCODING.as_str()));
+    match compressed(request, &body) {
+        Some(body) => response.insert_header((CONTENT_ENCODING, "gzip")).body(body),
+        None => response.body(body),
+    }
 }
 
 fn begun(status: StatusCode) -> HttpResponseBuilder {

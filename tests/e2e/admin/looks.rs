@@ -138,3 +138,35 @@ fn hostile_text_is_shown_as_it_is_in_each_place() {
     }
     browser.has_no_complaint(&["400"]);
 }
+
+/// The pictures of the docs: `cp target/pictures/*.png docs/pictures/` takes new ones.
+#[test]
+fn pictures_for_the_docs() {
+    let config = format!(
+        "{}[Schedules]\n0=Nightly\n[Nightly]\nAction=Process\nCron=0 2 * * *\n",
+        config("")
+    );
+    let home = Home::new(&config);
+    let server = home.start();
+    let Some(browser) = Browser::open(&server) else { return };
+    for n in 0..40 {
+        server.submit(&format!("&Title=Chapter+{n}"));
+    }
+    server.submit("&Fail=the+disk+of+the+receiver+is+full");
+    let token = server.submit("&Sleep=20&Title=Preface");
+    server.wait_for_status(&token, "Processing");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    browser.sized(1_100, 760);
+    for (name, page) in [
+        ("admin-queues", String::new()),
+        ("admin-queue", "/queue?QueueName=Process".to_owned()),
+        ("admin-action", format!("/action?Token={}", token.replace('=', "%3D"))),
+        ("admin-console", "/console?Action=Process".to_owned()),
+    ] {
+        browser.visit(&page);
+        let picture = browser.picture();
+        assert!(picture.starts_with(b"\x89PNG") && picture.len() > 10_000, "{name}");
+        std::fs::write(directory.join(format!("{name}.png")), picture).expect("a picture");
+    }
+}

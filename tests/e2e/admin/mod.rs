@@ -13,7 +13,7 @@ mod sessions;
 /// A server with two queues, and this in its section `[Server]`.
 fn config(server: &str) -> String {
     format!(
-        "[Server]\n{server}\n[Actions]\nLogHistorySize=100\n[AsyncActions]\n0=Process\n1=Other\n[Process]\nType=Echo\nMaximumThreads=2\n\
+        "[Server]\n{server}\n[Actions]\n[AsyncActions]\n0=Process\n1=Other\n[Process]\nType=Echo\nMaximumThreads=2\n\
          [Other]\nType=Echo\nMaxQueueSize=1000\n"
     )
 }

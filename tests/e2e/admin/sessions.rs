@@ -148,7 +148,12 @@ fn who_signs_in_may_do_what_the_key_may() {
     assert_eq!((status(&done), header(&done, "location")), ("303", "/admin/queue?QueueName=Other"));
     assert!(!visitor.cookies.values().any(|cookie| cookie.contains(&some)), "the key is not in it");
     let all = visitor.get("").body_text();
-    assert!(all.contains("Other") && !all.contains("Process") && all.contains("Sign out"), "{all}");
+    assert!(
+        all.contains("QueueName=Other")
+            && !all.contains("QueueName=Process")
+            && all.contains("Sign out"),
+        "{all}"
+    );
     assert_eq!(status(&visitor.get("/queue?QueueName=Other")), "200");
     assert_eq!(status(&visitor.get("/queue?QueueName=Process")), "403");
     assert_eq!(status(&visitor.get("/server")), "403");
@@ -195,8 +200,7 @@ fn servers_with_one_secret_know_the_sessions_of_each_other() {
     let short = Home::new(&config("AdminSecret=short"));
     let said = short.command().output().expect("the server runs");
     let said = String::from_utf8_lossy(&said.stderr);
-    assert!(said.contains("AdminSecret must be at least 32 characters"), "{said}");
-    assert!(!said.contains("short\""), "{said}");
+    assert!(said.contains("AdminSecret=***: must be at least 32 characters"), "{said}");
 }
 
 #[test]

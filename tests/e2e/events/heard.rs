@@ -171,3 +171,36 @@ fn only_what_was_asked_for_is_heard() {
         assert_eq!(ends.iter().collect::<Vec<_>>(), *expected, "{query}");
     }
 }
+
+/// Once a second at most, only to who names them, also beside a filter by action; all of them first.
+#[test]
+fn counts_are_told_to_who_names_them() {
+    let home = Home::new(&config(""));
+    let server = home.start();
+    let waits = server.submit("&Sleep=600");
+    let mut all = Stream::open(&server, "");
+    let mut counts = Stream::open(&server, "?Types=counts");
+    let mut both =
+        Stream::open(&server, &format!("?Types=counts,finished&Queue=Other&Token={waits}"));
+    let first = [counts.next().unwrap(), counts.next().unwrap()];
+    let queues: Vec<_> = first.iter().map(|event| event.text("queue")).collect();
+    assert_eq!(queues, ["Process", "Other"]);
+    for event in &first {
+        assert_eq!((event.name.as_str(), event.text("paused")), ("counts", "false"));
+        assert!(
+            event.data["states"]["processing"].is_string() && event.data["pending"].is_string()
+        );
+    }
+    server.info("Other", "pause", "").success();
+    for _ in 0..3 {
+        server.submit_to("Other", "");
+    }
+    let told =
+        std::iter::from_fn(|| both.next()).find(|event| event.text("pending") == "3").unwrap();
+    assert_eq!((told.text("queue"), told.text("paused")), ("Other", "true"));
+    assert_eq!(told.data["states"]["queued"], "3");
+    // Who names no types hears of actions and not of counts.
+    let heard = std::iter::from_fn(|| all.next());
+    let names: Vec<_> = heard.take(4).map(|event| event.name).collect();
+    assert_eq!(names, ["queue", "queued", "queued", "queued"]);
+}

@@ -1,10 +1,12 @@
-//! Steering over HTTP: every command on actions in every state, whole queues, what is deleted, commands to many, what lists find, what is
+//! Steering over HTTP: every command on actions in every state, whole queues, what is deleted, commands to many, what lists find, lists
+//! that go on behind an action, statistics, what is
 //! kept of the ended, and waiting for a change.
 
 mod deleting;
 mod finding;
 mod kept;
 mod many;
+mod paging;
 mod queue;
 mod states;
 pub(crate) mod waiting;
