@@ -46,3 +46,26 @@ pub(crate) fn version() -> &'static str {
     });
     &VERSION
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// The library is the one of the lock file, byte by byte, where `tests/run` has got that from npm.
+    #[test]
+    fn what_is_vendored_is_what_npm_has() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+        let lock = |path: &str| {
+            let lock: serde_json::Value = serde_json::from_str(&read(path)).unwrap();
+            lock["packages"]["node_modules/htmx.org"]["integrity"].clone()
+        };
+        let own = lock("src/admin/assets/vendor/package-lock.json");
+        assert!(own.is_string());
+        assert_eq!(own, lock("tests/npm/package-lock.json"));
+        let installed = root.join("target/npm/node_modules/htmx.org/dist/htmx.min.js");
+        if let Ok(installed) = std::fs::read(installed) {
+            assert!(super::find("htmx.min.js").unwrap().bytes == installed);
+        }
+    }
+}

@@ -160,6 +160,7 @@ mod tests {
                     "BasicPassword=",
                     "ProxyPassword=",
                     "Secret=",
+                    "AdminSecret=",
                     "CallbackHandler=",
                     "RepeatSecs=",
                 ];

@@ -289,7 +289,7 @@ fn the_server_its_schedules_handlers_and_log_are_shown_and_steered() {
     for part in ["Version", "full", "Nightly", "0 2 * * *", "Dead", "TextFileHandler", "Admin"] {
         assert!(text.contains(part), "no {part}: {text}");
     }
-    browser.click("button[aria-label='Run Nightly now']");
+    browser.click("button[aria-label='Run now: Nightly']");
     browser.wait_for("a word", |browser| {
         browser.is_there(".said") && browser.text(".said") == "The schedule Nightly runs once now."
     });

@@ -290,6 +290,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("GetLicenseInfo", &[]),
     ("GetRequestLog", &["Tail"]),
     ("ShowPermissions", &["IP"]),
+    ("Admin", &[]),
     ("Help", &["HelpAction"]),
 ];
 
