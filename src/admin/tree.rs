@@ -1,34 +1,15 @@
-//! Reading of replies: elements by their names, as the page needs them.
+//! Reading of replies: elements by their names, as pages need them.
 
-use crate::aci::element::{Content, Element};
-
-/// Returns the elements in an element.
-pub(super) fn children(element: &Element) -> &[Element] {
-    match &element.content {
-        Content::Elements(elements) => elements,
-        Content::Text(_) => &[],
-    }
-}
-
-/// Returns the first of these elements of this name, with the prefix `autn:` or without.
-pub(super) fn first<'a>(elements: &'a [Element], name: &str) -> Option<&'a Element> {
-    elements.iter().find(|element| local(element) == name)
-}
+use crate::aci::client::tree::{attribute as find_attribute, is, value};
+pub(super) use crate::aci::client::tree::{children, first, text_of};
+use crate::aci::element::Element;
 
 /// Returns the elements of this name.
 pub(super) fn all<'a>(
     elements: &'a [Element],
     name: &'a str,
 ) -> impl DoubleEndedIterator<Item = &'a Element> {
-    elements.iter().filter(move |element| local(element) == name)
-}
-
-/// Returns the text of an element; that of one that holds others is empty.
-pub(super) fn text_of(element: &Element) -> &str {
-    match &element.content {
-        Content::Text(text) => text,
-        Content::Elements(_) => "",
-    }
+    elements.iter().filter(move |element| is(element, name))
 }
 
 /// Returns the text of the first element of this name, or an empty one.
@@ -38,12 +19,12 @@ pub(super) fn text(elements: &[Element], name: &str) -> String {
 
 /// Returns the number in the first element of this name, or 0.
 pub(super) fn number(elements: &[Element], name: &str) -> u64 {
-    first(elements, name).and_then(|element| text_of(element).trim().parse().ok()).unwrap_or(0)
+    value(elements, name).unwrap_or_default()
 }
 
 /// Returns an attribute, or an empty text.
 pub(super) fn attribute<'a>(element: &'a Element, name: &str) -> &'a str {
-    element.attributes.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    find_attribute(element, name).unwrap_or_default()
 }
 
 /// Returns the name of an element without its prefix.

@@ -83,9 +83,19 @@ const showAction = gathered(500, async () => {
   if (fresh) await htmx.swap({ target: document.getElementById("action"), text: fresh.outerHTML, swap: "outerMorph" });
 });
 
+function showAgain() {
+  if (document.getElementById("action")) return showAction();
+  for (const row of document.querySelectorAll("#rows tr:not([data-final])")) changed.add(row.dataset.token);
+  if (changed.size > 0) showRows();
+}
+
 function listen(wanted) {
   const source = new EventSource(base + "/events?" + wanted);
-  source.onopen = () => { live.textContent = "Live"; };
+  // What has happened since the page was made, or while the connection was broken.
+  source.onopen = () => {
+    live.textContent = "Live";
+    showAgain();
+  };
   source.onerror = event => { if (!event.data) live.textContent = "Not live: trying again"; };
   source.addEventListener("counts", event => {
     const told = JSON.parse(event.data);
@@ -107,8 +117,6 @@ function listen(wanted) {
       showRows();
     });
   }
-  // What was missed is asked for as a whole.
-  source.addEventListener("reset", () => { live.textContent = "Please refresh"; });
   addEventListener("pagehide", () => source.close());
 }
 if (document.body.dataset.live) listen(document.body.dataset.live);

@@ -158,8 +158,12 @@ fn who_signs_in_may_do_what_the_key_may() {
     assert_eq!(status(&visitor.get("/queue?QueueName=Process")), "403");
     // What is told to everybody, and no more.
     let shown = visitor.get("/server").body_text();
-    assert!(shown.contains("none for the whole server"), "{shown}");
-    assert_eq!(shown.matches("Permission denied").count(), 3, "schedules, handlers and log: {shown}");
+    assert!(shown.contains("<dd>Index</dd>"), "the role that no section names: {shown}");
+    assert_eq!(
+        shown.matches("Permission denied").count(),
+        3,
+        "schedules, handlers and log: {shown}"
+    );
     // The cookie is for the page alone: an action needs the key itself.
     let cookies: Vec<_> = visitor.cookies.keys().cloned().collect();
     assert!(cookies.iter().all(|name| name.starts_with("actiond-")), "{cookies:?}");

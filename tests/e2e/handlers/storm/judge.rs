@@ -107,7 +107,7 @@ pub(super) fn something_happened(ledger: &Ledger, arrivals: &[Arrival], failed: 
         ("events that came again after a restart", again, 1),
         ("messages of events that were taken before", taken_again, 0),
         ("of these, in the same life of a server", told_twice, 0),
-        ("events that failed", failed, 1),
+        ("events that failed", failed, 0),
         ("Finished", ended("Finished"), 1),
         ("Error", ended("Error"), 1),
         ("Cancelled", ended("Cancelled"), 1),
