@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # What the programs in load/ share: their processes, requests to the server, and runs of wrk. Sourced by
-# load/run, load/growth, load/steer, load/many, load/beside and load/postgres, which set before: seconds, connections, durability, and server and
+# load/run, load/growth, load/steer, load/many, load/admin, load/beside and load/postgres, which set before: seconds, connections, durability, and server and
 # ceiling (empty, or a program); and by load/compare, which has its own servers and needs only connections.
 
 die() {

@@ -1,5 +1,5 @@
 //! The admin page at `/admin`: queues and their actions for people, in a browser. What it shows and does are ACI requests of its user,
-//! answered by the front as any other ([`ask`](self)), so it may do nothing that its user may not.
+//! answered by the front as any other, so it may do nothing that its user may not.
 //!
 //! | module | contents |
 //! |---|---|

@@ -196,8 +196,8 @@ mod tests {
 
     #[test]
     fn filters_are_those_of_queue_info() {
-        let known = |name: &&str| QUEUE_INFO.params.iter().any(|param| param.name == **name);
-        assert!(FILTERS.iter().chain(ORDER).all(|name| known(&name)), "a name is another one");
+        let known = |name: &str| QUEUE_INFO.params.iter().any(|param| param.name == name);
+        assert!(FILTERS.iter().chain(ORDER).all(|name| known(name)), "a name is another one");
     }
 
     #[test]

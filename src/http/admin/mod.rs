@@ -13,7 +13,7 @@ mod response;
 use std::rc::Rc;
 
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::connection::Connection;
@@ -26,6 +26,9 @@ use crate::admin::{AdminPage, Answer, Asker, PageRequest, Session, answer, asset
 use crate::front::{Caller, Credential, Endpoint, Port};
 use crate::metrics::Reason;
 pub(super) use cookies::session;
+
+/// The header of requests for a part of a page, as htmx has it.
+static HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
 
 /// The path below the endpoint's.
 const PATH: &str = "/admin";
@@ -195,9 +198,6 @@ async fn shown(
     }
     response
 }
-
-static HX_REQUEST: actix_web::http::header::HeaderName =
-    actix_web::http::header::HeaderName::from_static("hx-request");
 
 fn with_key(caller: Caller, key: KeyHash) -> Caller {
     let mut caller = caller;

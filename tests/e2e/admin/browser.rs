@@ -1,4 +1,4 @@
-//! A real Chromium without a window, driven over WebDriver.
+//! A real Chromium without a window, driven over `WebDriver`.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -21,7 +21,7 @@ pub(super) struct Browser {
     base: String,
 }
 
-/// A command of the driver that WebDriver does not have.
+/// A command of the driver that `WebDriver` does not have.
 #[derive(Debug)]
 struct Raw(&'static str, Value);
 

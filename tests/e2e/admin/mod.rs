@@ -1,6 +1,6 @@
 //! The admin page of the real program.
 //!
-//! - `browser`: a real Chromium, driven over WebDriver;
+//! - `browser`: a real Chromium, driven over `WebDriver`;
 //! - `pages`: what its user sees and does there;
 //! - `sessions`: keys, cookies, forms of others, headers, and the way to the page, over raw sockets;
 //! - `looks`: accessibility by axe-core, on a phone and in the dark, and hostile names in each place.
