@@ -174,6 +174,7 @@ fn a_kind_of_ones_own_is_configured_and_described_like_those_that_ship() {
                 "BasicPassword=",
                 "ProxyPassword=",
                 "Secret=",
+                "AdminSecret",
                 "CallbackHandler=",
                 "RepeatSecs=",
             ]

@@ -125,6 +125,7 @@ fn the_printed_configuration_starts_a_server() {
                 "BearerToken",
                 "ProxyPassword",
                 "Secret",
+                "AdminSecret",
                 "CallbackHandler=",
                 "RepeatSecs=",
             ]

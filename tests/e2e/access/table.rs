@@ -49,6 +49,7 @@ const NEEDED: &[(&str, StandardRole)] = &[
     ("BackupServer", StandardRole::Admin),
     ("RestoreServer", StandardRole::Admin),
     ("EventInfo", StandardRole::Admin),
+    ("Admin", StandardRole::Query),
     ("Help", StandardRole::Query),
 ];
 

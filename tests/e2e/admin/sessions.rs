@@ -178,7 +178,7 @@ fn who_signs_in_may_do_what_the_key_may() {
     let token = visitor.form_token("/sign-in");
     visitor.post("/sign-in", &sign_in(&token, &boss));
     let shown = visitor.get("/server").body_text();
-    assert!(shown.contains("Query, Admin, ServiceStatus, ServiceControl"), "{shown}");
+    assert!(shown.contains("Query, Admin, Index, ServiceStatus, ServiceControl"), "{shown}");
     let token = visitor.form_token("");
     assert_eq!(status(&visitor.post("/command", &format!("{PAUSE}&form-token={token}"))), "303");
     // It stays signed in with servers of the same secret only: this one has none.
