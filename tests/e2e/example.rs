@@ -98,8 +98,9 @@ fn the_example_works_as_it_says_and_answers_waiting_clients_before_it_ends() {
 
     // It runs again after a restart, and the tokens are good.
     let server = start(&home);
-    let status = Answer(ask(&server, "GET", &about(&token, ""))).success();
-    assert_eq!(status.must("status"), "Processing");
+    wait_until("what ran before", || {
+        Answer(ask(&server, "GET", &about(&token, ""))).must("status") == "Processing"
+    });
     assert_eq!(Answer(ask(&server, "GET", &about(&bob, ""))).success().must("status"), "Queued");
     server.signal("INT");
     assert!(server.wait().0.success());
