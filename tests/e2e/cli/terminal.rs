@@ -65,11 +65,18 @@ impl Terminal {
     /// Waits until the screen shows all of these words.
     #[track_caller]
     fn wait_for(&mut self, wanted: &[&str]) {
+        let what = format!("{wanted:?} on the screen");
+        self.wait_for_screen(&what, |seen| wanted.iter().all(|words| seen.contains(words)));
+    }
+
+    /// Waits until the screen is as it should be.
+    #[track_caller]
+    fn wait_for_screen(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
         let mut seen = String::new();
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_until(&format!("{wanted:?} on the screen"), || {
+            wait_until(what, || {
                 seen = self.look();
-                wanted.iter().all(|words| seen.contains(words))
+                is_so(&seen)
             });
         }));
         if let Err(why) = found {
@@ -148,13 +155,13 @@ fn ctrl_c_asks_what_to_do() {
     terminal.press("\x03");
     terminal.wait_for(&["The action goes on. [s]top it, [l]eave it, [g]o on waiting:"]);
     terminal.press("g\r");
-    // Back at the bar, which was taken away for the question: it asks again.
-    terminal.wait_for(&["waiting: g", "Processing"]);
-    terminal.press("\x03");
-    wait_until("the second question", || {
-        let shown = terminal.look();
-        shown.matches("[l]eave it").count() == 2
+    // Back at a bar, which stands below the question: it asks again.
+    terminal.wait_for_screen("a bar below the question", |shown| {
+        shown.split("waiting: g").nth(1).is_some_and(|below| below.contains("Processing"))
     });
+    terminal.press("\x03");
+    terminal
+        .wait_for_screen("the second question", |shown| shown.matches("[l]eave it").count() == 2);
     terminal.press("l\r");
     assert_eq!(terminal.end(), 9);
     assert_eq!(served.status(&token), "Processing");
@@ -237,7 +244,7 @@ fn the_whole_screen_is_live_and_steers() {
     terminal.press("d");
     terminal.wait_for(&["status: Paused", "name=Sleep value=600"]);
     terminal.press("x");
-    wait_until("the list to be back", || !terminal.look().contains("any other key"));
+    terminal.wait_for_screen("the list to be back", |shown| !shown.contains("any other key"));
     // A smaller terminal is drawn anew.
     terminal
         .pty
