@@ -65,6 +65,15 @@ pub(crate) enum ClientCommand {
     Bench(Box<BenchArgs>),
 }
 
+/// Reads the token of an action, or what else may stand in its place. One that is empty, such as a variable that was not set, would
+/// mean the whole queue to a server.
+pub(super) fn token(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is empty, and an empty one would mean the whole queue".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
 /// The form of a result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
 pub(crate) struct FormArgs {

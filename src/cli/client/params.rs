@@ -15,7 +15,7 @@ use crate::aci::shown::ShownParameter;
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub(crate) struct ParamsArgs {
     /// Token of an action; without one, all actions of --queue that have not ended
-    #[arg(value_name = "TOKEN", required_unless_present = "queue")]
+    #[arg(value_name = "TOKEN", required_unless_present = "queue", value_parser = super::args::token)]
     pub(crate) token: Option<String>,
     /// Queue
     #[arg(long, value_name = "QUEUE")]

@@ -15,7 +15,7 @@ use crate::aci::element::Element;
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub(crate) struct StatusArgs {
     /// Tokens of actions
-    #[arg(value_name = "TOKEN", required = true)]
+    #[arg(value_name = "TOKEN", required = true, value_parser = super::args::token)]
     pub(crate) tokens: Vec<String>,
     /// Show each attempt, too
     #[arg(long)]

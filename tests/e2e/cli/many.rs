@@ -73,6 +73,11 @@ fn what_may_reach_more_than_was_meant_is_refused() {
         "cancel --all --queue Process --state \"\" --yes",
         "delete --tokens \"\" --yes",
         "stop --running --queue Process TOKEN --yes",
+        "stop --queue Process \"\"",
+        "pause --queue Process \" \"",
+        "stop --running --queue \"\" --yes",
+        "status \"\"",
+        "params --queue Process \"\"",
         "priority TOKEN high",
         "priority --all --queue Process --yes",
     ] {

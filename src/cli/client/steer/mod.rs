@@ -9,6 +9,8 @@
 mod many;
 mod target;
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::args::{ConnectionArgs, FormArgs, QueueArgs, WaitArgs};
 use super::exit::Exit;
 use super::failure::Failure;
@@ -25,7 +27,7 @@ pub(crate) use target::TargetArgs;
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub(crate) struct ManyArgs {
     /// Tokens of actions; with --all, filters by their parameters
-    #[arg(value_name = "TOKEN|Parameter.NAME=VALUE")]
+    #[arg(value_name = "TOKEN|Parameter.NAME=VALUE", value_parser = super::args::token)]
     pub(crate) tokens: Vec<String>,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
@@ -50,7 +52,7 @@ pub(crate) struct StopArgs {
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub(crate) struct PriorityArgs {
     /// Tokens of actions, and behind them the new priority; higher ones start first
-    #[arg(value_name = "TOKEN... PRIORITY", required = true, allow_negative_numbers = true)]
+    #[arg(value_name = "TOKEN... PRIORITY", required = true, allow_negative_numbers = true, value_parser = super::args::token)]
     pub(crate) tokens: Vec<String>,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
@@ -62,10 +64,10 @@ pub(crate) struct PriorityArgs {
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub(crate) struct PauseArgs {
     /// Tokens of actions; without any, the whole --queue
-    #[arg(value_name = "TOKEN", required_unless_present = "queue")]
+    #[arg(value_name = "TOKEN", required_unless_present = "queue", value_parser = super::args::token)]
     pub(crate) tokens: Vec<String>,
     /// Queue; with tokens, the one of those that do not tell it
-    #[arg(long, value_name = "QUEUE")]
+    #[arg(long, value_name = "QUEUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) queue: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -78,6 +80,7 @@ pub(crate) struct PauseArgs {
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub(crate) struct DuplicateArgs {
     /// Token of an action
+    #[arg(value_parser = super::args::token)]
     pub(crate) token: String,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,

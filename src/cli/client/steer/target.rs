@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use clap::builder::NonEmptyStringValueParser;
+
 use super::super::connection::unread;
 use super::super::failure::Failure;
 use super::super::filters::{FilterArgs, OrderArgs, Pairs, is_filter};
@@ -22,7 +24,7 @@ pub(crate) struct TargetArgs {
     #[arg(long, requires = "queue")]
     pub(crate) all: bool,
     /// Queue; with tokens, the one of those that do not tell it
-    #[arg(long, value_name = "QUEUE")]
+    #[arg(long, value_name = "QUEUE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) queue: Option<String>,
     /// Do it to so many actions at most
     #[arg(long, value_name = "N", requires = "all")]
