@@ -72,6 +72,7 @@
 //! | [`desk`] | where workers elsewhere and attempts meet |
 //! | [`schedules`] | actions that are queued at their times |
 //! | `documents` | what kinds share: documents, references, and files below a directory |
+//! | `figures` | figures as people read them |
 //! | `files` | files and directories for the user of the server alone |
 //! | [`events`] | events told to others: handlers, and whoever listens |
 //! | [`metrics`] | counts of all of it, for Prometheus |
@@ -102,6 +103,7 @@ pub mod config;
 pub mod desk;
 mod documents;
 pub mod events;
+mod figures;
 mod files;
 pub mod front;
 #[cfg(feature = "fuzzing")]

@@ -7,9 +7,9 @@
 //! | here | texts without control characters, states in colour |
 //! | `tree` | a result as a tree |
 //! | `table` | a table |
-//! | `span` | a time span in words |
+//! | `clock` | a time span in few characters |
 
-mod span;
+mod clock;
 mod table;
 mod tree;
 
@@ -18,11 +18,13 @@ use std::fmt::Write as _;
 
 use clap::builder::styling::{AnsiColor, Color, Style};
 
-pub(super) use span::{clock, span};
+pub(super) use clock::clock;
 pub(super) use table::{Column, Table};
 pub(super) use tree::tree;
 
 use crate::aci::client::Status;
+use crate::figures;
+pub(super) use crate::figures::span;
 
 /// Returns a text on one line: control characters are written as such, line ends as spaces.
 pub(super) fn line(text: &str) -> Cow<'_, str> {
@@ -104,15 +106,7 @@ pub(super) fn counted(number: u64, word: &str) -> String {
 
 /// Writes a number with commas between groups of three digits.
 pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len().saturating_sub(at)).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    figures::grouped(number, ',')
 }
 
 #[cfg(test)]
@@ -137,11 +131,7 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        for (number, want) in
-            [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567"), (12_345, "12,345")]
-        {
-            assert_eq!(grouped(number), want);
-        }
+        assert_eq!((grouped(999), grouped(12_345)), ("999".to_owned(), "12,345".to_owned()));
         assert_eq!(counted(1, "action"), "1 action");
         assert_eq!(counted(2000, "action"), "2,000 actions");
     }
