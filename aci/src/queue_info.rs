@@ -15,7 +15,7 @@ use super::words::{list, parse_bool};
 
 mod many;
 
-pub use many::{Many, ManyActions, reveals};
+pub use many::{FILTERS, Many, ManyActions, reveals};
 
 /// The values of the parameter `QueueAction`, spelled as the documentation spells them.
 pub const QUEUE_ACTIONS: &[&str] = &[

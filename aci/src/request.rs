@@ -4,7 +4,10 @@
 //! multipart, or one pair per line), freely mixed (observed). [`super::catalog`] validates them.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::string::FromUtf8Error;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::error::AciError;
 use super::multipart::{is_multipart, read_parts};
@@ -16,6 +19,19 @@ pub const MAX_PAIRS: usize = 10_000;
 
 /// The prefix of the parameters that the server itself gives to its actions: no client may send one.
 pub const RESERVED: &str = "actiond:";
+
+/// Characters that a form or a query does not encode.
+const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
+
+/// Encodes a name or a value for a form or a query.
+///
+/// ```
+/// use actiond_aci::request::encoded;
+/// assert_eq!(encoded("a & ä").to_string(), "a%20%26%20%C3%A4");
+/// ```
+pub fn encoded(text: &(impl AsRef<[u8]> + ?Sized)) -> impl fmt::Display + '_ {
+    percent_encode(text.as_ref(), FORM)
+}
 
 /// Returns true if a parameter of this name is the server's own.
 #[must_use]

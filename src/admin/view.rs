@@ -1,16 +1,15 @@
 //! What pages have in common: links, times, trees of elements, and plots.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::time::Duration;
 
 use super::tree::{attribute, children, local, text_of};
 use crate::aci::element::{Content, Element};
-
-/// Characters that a query does not encode.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
+use crate::aci::request;
+use crate::figures;
 
 /// Encodes a text for a query.
 pub(super) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, PLAIN).to_string()
+    request::encoded(text).to_string()
 }
 
 /// Writes parameters as a query.
@@ -22,18 +21,7 @@ pub(super) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
 
 /// Writes a number of seconds for people: `3 s`, `4 min 5 s`, `2 h 10 min`, `3 d 4 h`.
 pub(super) fn span(seconds: u64) -> String {
-    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
-    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
-    let two = |large: u64, unit: &str, small: u64, small_unit: &str| match small {
-        0 => format!("{large} {unit}"),
-        small => format!("{large} {unit} {small} {small_unit}"),
-    };
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{rest} s"),
-        (0, 0, minutes) => two(minutes, "min", rest, "s"),
-        (0, hours, minutes) => two(hours, "h", minutes, "min"),
-        (days, hours, _) => two(days, "d", hours, "h"),
-    }
+    figures::span(Duration::from_secs(seconds))
 }
 
 /// Writes a text of seconds for people; decimals of less than ten seconds stay, and what is no number stays as it is.
@@ -53,18 +41,9 @@ pub(super) fn span_of(text: &str) -> String {
     }
 }
 
-/// Writes a number with spaces between its thousands.
+/// Writes a number with spaces between its thousands, which are narrow and do not break.
 pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            // It does not break, and is narrow.
-            grouped.push('\u{202f}');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    figures::grouped(number, '\u{202f}')
 }
 
 /// Writes a number of bytes for people.

@@ -3,12 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::request::{PairValue, Pairs};
-
-/// Characters that a form does not encode.
-const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
+use crate::request::{PairValue, Pairs, encoded};
 
 /// The body of a request, with its content type.
 #[derive(Debug)]
@@ -34,10 +31,8 @@ fn form(pairs: &[(String, PairValue)]) -> Body {
     let mut text = String::new();
     for (name, value) in pairs {
         let separator = if text.is_empty() { "" } else { "&" };
-        let (name, value) =
-            (percent_encode(name.as_bytes(), FORM), percent_encode(bytes(value), FORM));
         // Writing to a string cannot fail.
-        let _ = write!(text, "{separator}{name}={value}");
+        let _ = write!(text, "{separator}{}={}", encoded(name), encoded(bytes(value)));
     }
     Body { content_type: "application/x-www-form-urlencoded".to_owned(), bytes: text.into_bytes() }
 }

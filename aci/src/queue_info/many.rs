@@ -23,9 +23,9 @@ const TO_QUEUE: &[&str] = &["stop", "pause", "resume"];
 /// minute for a reply.
 const DELETE_SECS: f64 = 20.0;
 
-/// The parameters by which `getStatus` and commands to many select actions, apart from `ActionID` and those of
-/// [`PARAMETER`](super::PARAMETER).
-const FILTERS: [&str; 10] = [
+/// The parameters by which `getStatus` selects actions on every ACI server (source: the page "QueueInfo"). Commands to many take them,
+/// too (our extension).
+pub const FILTERS: &[&str] = &[
     "State",
     "Min-Priority",
     "Max-Priority",
@@ -35,8 +35,15 @@ const FILTERS: [&str; 10] = [
     "Started-Before",
     "Finished-After",
     "Finished-Before",
-    "Text",
 ];
+
+/// The filter of ours by the text of an error. Those by `ActionID` and by [`PARAMETER`](super::PARAMETER) are apart.
+const TEXT: &str = "Text";
+
+/// Goes through the filters and the one of ours.
+fn filters() -> impl Iterator<Item = &'static str> {
+    FILTERS.iter().copied().chain([TEXT])
+}
 
 /// The parameters that are allowed in each command without a token. `Synchronous` never has an effect.
 const OF_ALL: &[&str] = &["QueueAction", "QueueName", "ResponseFormat", "Synchronous"];
@@ -44,7 +51,7 @@ const OF_ALL: &[&str] = &["QueueAction", "QueueName", "ResponseFormat", "Synchro
 /// The parameters, beside [`OF_ALL`], that are used by commands to the actions of `Tokens`. `ActionID` is the name of the request.
 const OF_TOKENS: &[&str] = &["Tokens", "All", "Wait", "ActionID"];
 
-/// The parameters, beside [`OF_ALL`] and the [`FILTERS`], that are used by commands to all that filters select.
+/// The parameters, beside [`OF_ALL`] and the [`filters`], that are used by commands to all that filters select.
 const OF_LISTED: &[&str] =
     &["All", "Wait", "ActionID", "Sort-By", "Sort-Order", "Start", "MaxResults"];
 
@@ -153,7 +160,9 @@ pub(super) fn many(
         _ => {}
     }
     check_used(pairs, word, MANY, |name| {
-        is_one_of(name, OF_LISTED) || is_one_of(name, &FILTERS) || parameter(name).is_some()
+        is_one_of(name, OF_LISTED)
+            || filters().any(|known| known.eq_ignore_ascii_case(name))
+            || parameter(name).is_some()
     })?;
     let query = StatusQuery::parse(pairs, now_ms, tz)?;
     check_states(pairs, word, &query)?;
@@ -174,13 +183,13 @@ pub fn reveals(pairs: &Pairs) -> &'static [&'static str] {
     if pairs.iter().any(|(name, _)| parameter(name).is_some()) {
         return &["getStatus", "getActionParameters"];
     }
-    let compares = ["Text", "ActionID"].into_iter().any(|name| pairs.given(name).is_some());
+    let compares = [TEXT, "ActionID"].into_iter().any(|name| pairs.given(name).is_some());
     if compares { &["getStatus"] } else { &[] }
 }
 
 /// Returns the first parameter that selects actions. With a token, `ActionID` is only the name of the request.
 fn given_filter(pairs: &Pairs, has_token: bool) -> Option<(&str, &str)> {
-    let named = FILTERS.into_iter().find_map(|name| Some((name, pairs.given(name)?)));
+    let named = filters().find_map(|name| Some((name, pairs.given(name)?)));
     let by_id = || pairs.given("ActionID").map(|value| ("ActionID", value));
     let by_parameter = || {
         let name = pairs.iter().map(|(name, _)| name).find(|name| parameter(name).is_some());

@@ -2,25 +2,18 @@
 //! the server.
 
 use crate::aci::catalog::builtin::QUEUE_INFO;
-use crate::aci::queue_info::{StateFilter, parameter};
+use crate::aci::queue_info::{FILTERS, StateFilter, parameter};
 use crate::aci::request::{PairValue, Pairs};
 use crate::admin::request::{PageRequest, texts};
 use crate::admin::view::query;
 
-/// The filters, in the order in which they are shown.
-const FILTERS: &[&str] = &[
-    "State",
-    "Min-Priority",
-    "Max-Priority",
-    "Queued-After",
-    "Queued-Before",
-    "Started-After",
-    "Started-Before",
-    "Finished-After",
-    "Finished-Before",
-    "ActionID",
-    "Text",
-];
+/// The filters of ours, which are shown behind those of every server.
+const OWN_FILTERS: &[&str] = &["ActionID", "Text"];
+
+/// Goes through the filters, in the order in which they are shown.
+fn names() -> impl Iterator<Item = &'static str> {
+    FILTERS.iter().chain(OWN_FILTERS).copied()
+}
 
 /// The order of a list.
 const ORDER: &[&str] = &["Sort-By", "Sort-Order"];
@@ -66,7 +59,7 @@ impl Filters {
         for (name, value) in texts(given).filter(|(_, value)| !value.trim().is_empty()) {
             if name.eq_ignore_ascii_case("State") {
                 states.extend(value.split(',').map(str::trim).filter(|word| !word.is_empty()));
-            } else if let Some(name) = find(FILTERS, name) {
+            } else if let Some(name) = find(FILTERS, name).or_else(|| find(OWN_FILTERS, name)) {
                 filters.pairs.push((name.to_owned(), value.to_owned()));
             } else if parameter(name).is_some() {
                 filters.pairs.push((name.to_owned(), value.to_owned()));
@@ -156,8 +149,8 @@ impl Filters {
             let given = self.pairs().find(|(known, _)| *known == name);
             given.map(|(_, value)| value.to_owned()).unwrap_or_default()
         };
-        let known = FILTERS.iter().filter(|name| **name != "State").map(|name| Field {
-            name: (*name).to_owned(),
+        let known = names().filter(|name| *name != "State").map(|name| Field {
+            name: name.to_owned(),
             label: name.replace('-', " "),
             hint: hint(name),
             value: value(name),
@@ -197,7 +190,7 @@ mod tests {
     #[test]
     fn filters_are_those_of_queue_info() {
         let known = |name: &str| QUEUE_INFO.params.iter().any(|param| param.name == name);
-        assert!(FILTERS.iter().chain(ORDER).all(|name| known(name)), "a name is another one");
+        assert!(names().chain(ORDER.iter().copied()).all(known), "a name is another one");
     }
 
     #[test]

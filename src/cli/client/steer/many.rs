@@ -13,23 +13,11 @@ use super::target::Target;
 use crate::aci::client::tree::{first, text_of};
 use crate::aci::client::{Client, ClientError, Commanded, Fault, ManyCommand, Reason, Selection};
 use crate::aci::element::Element;
+use crate::aci::queue_info::FILTERS;
 use crate::aci::request::Pairs as Parameters;
 
-/// The filters that every server has (source: the page "QueueInfo").
-const STANDARD: [&str; 12] = [
-    "State",
-    "Min-Priority",
-    "Max-Priority",
-    "Queued-After",
-    "Queued-Before",
-    "Started-After",
-    "Started-Before",
-    "Finished-After",
-    "Finished-Before",
-    "Sort-By",
-    "Sort-Order",
-    "MaxResults",
-];
+/// The parameters beside [`FILTERS`] that every server has for a list (source: the page "QueueInfo").
+const ORDER: &[&str] = &["Sort-By", "Sort-Order", "MaxResults"];
 
 /// Gives a command to many actions, and prints what became of it.
 pub(super) async fn run(
@@ -77,7 +65,8 @@ async fn listed(
     queue: &str,
     filters: &Pairs,
 ) -> Result<Vec<String>, Failure> {
-    let is_standard = |name: &str| STANDARD.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let is_standard =
+        |name: &str| FILTERS.iter().chain(ORDER).any(|known| known.eq_ignore_ascii_case(name));
     if let Some((name, _)) = filters.iter().find(|(name, _)| !is_standard(name)) {
         let why = format!(
             "this server may not know the filter {name}, so it might reach more actions than are meant"
