@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::queue::{Row, add_progress, row};
+use super::queue::{Row, row};
 use super::{Frame, rendered};
 use crate::aci::element::Element;
 use crate::aci::request::{PairValue, Pairs};
@@ -84,8 +84,8 @@ pub(super) async fn show(page: &PageRequest) -> Result<Answer, Refused> {
     let told = children(action);
     let queue = queue_of(page, token);
     let mut row = row(action);
-    add_progress(page, &mut row).await;
-    let (stages, remaining) = progress(page, token).await;
+    let Worked { percent, stages, remaining } = progress(page, token).await;
+    row.percent = percent.filter(|_| row.is_running);
     let parameters = parameters(page, token).await;
     let title = format!("{queue} {}", row.id);
     let types = "queued,started,progress,paused,resumed,finished,error,cancelled,stopped";
@@ -180,15 +180,24 @@ fn commands(status: &str) -> Vec<Command> {
     commands
 }
 
-/// Returns the stages of an action that runs, and the time that is left.
-async fn progress(page: &PageRequest, token: &str) -> (Vec<Stage>, String) {
+/// The progress of an action.
+#[derive(Default)]
+struct Worked {
+    percent: Option<String>,
+    stages: Vec<Stage>,
+    /// The time that is left, if it runs.
+    remaining: String,
+}
+
+async fn progress(page: &PageRequest, token: &str) -> Worked {
     let pairs = [("QueueAction", "progress"), ("Token", token), ("AllStages", "true")];
-    let Ok(reply) = page.asker.ask("QueueInfo", pairs).await else { return Default::default() };
+    let Ok(reply) = page.asker.ask("QueueInfo", pairs).await else { return Worked::default() };
     let action = first(&reply, "action").map(children).unwrap_or_default();
     let progress = first(action, "progress").map(children).unwrap_or_default();
     let mut stages = Vec::new();
     add_stages(progress, 0, &mut stages);
-    (stages, span_of(&text(progress, "estimated_time_remaining")))
+    let percent = Some(text(progress, "percent")).filter(|percent| !percent.is_empty());
+    Worked { percent, stages, remaining: span_of(&text(progress, "estimated_time_remaining")) }
 }
 
 /// Largest number of stages that are shown.

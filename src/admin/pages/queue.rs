@@ -5,6 +5,7 @@ use askama::Template;
 use super::filters::{Field, Filters, SIZES, state_words};
 use super::queues::{StateCount, state_counts};
 use super::{Frame, rendered};
+use crate::aci::client::Status;
 use crate::aci::element::Element;
 use crate::aci::request::{PairValue, Pairs};
 use crate::admin::ask::Refused;
@@ -68,6 +69,7 @@ pub(super) struct Row {
     pub(super) attempt: String,
     pub(super) percent: Option<String>,
     pub(super) error: String,
+    pub(super) is_running: bool,
     pub(super) is_final: bool,
 }
 
@@ -197,13 +199,15 @@ pub(super) fn row(action: &Element) -> Row {
     let get = |name: &str| text(told, name);
     let seconds = |name: &str| first(told, name).map(|_| span(number(told, name)));
     let status = get("status");
+    let state = Status::read(&status);
     let token = get("token");
     let error = get("error");
     let line = error.lines().next().unwrap_or_default();
     Row {
         token_query: encoded(&token),
         id: id_of(&token),
-        is_final: matches!(&*status, "Finished" | "Error" | "Cancelled" | "Stopped"),
+        is_running: !state.has_ended() && state != Status::Queued,
+        is_final: state.has_ended(),
         queued: get("queued_time"),
         started: get("process_start_time"),
         ended: get("process_end_time"),
@@ -227,8 +231,8 @@ pub(super) fn id_of(token: &str) -> String {
 }
 
 /// Asks for the progress of an action that runs.
-pub(super) async fn add_progress(page: &PageRequest, row: &mut Row) {
-    if !matches!(&*row.status, "Processing" | "Paused" | "Stopping") {
+async fn add_progress(page: &PageRequest, row: &mut Row) {
+    if !row.is_running {
         return;
     }
     let pairs = [("QueueAction", "progress"), ("Token", &*row.token), ("MaxDepth", "0")];

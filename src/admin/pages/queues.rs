@@ -66,17 +66,9 @@ struct Times {
     ninety_nine: String,
 }
 
-/// The states, as they are shown.
-const STATES: [(&str, &str); 8] = [
-    ("queued", "Queued"),
-    ("processing", "Processing"),
-    ("paused", "Paused"),
-    ("stopping", "Stopping"),
-    ("finished", "Finished"),
-    ("error", "Error"),
-    ("cancelled", "Cancelled"),
-    ("stopped", "Stopped"),
-];
+/// The states, as they are shown; in lower case they are the words of filters.
+const STATES: [&str; 8] =
+    ["Queued", "Processing", "Paused", "Stopping", "Finished", "Error", "Cancelled", "Stopped"];
 
 pub(super) async fn show(page: &PageRequest) -> Result<Answer, Refused> {
     let mut cards = Vec::new();
@@ -120,9 +112,10 @@ async fn card_of(page: &PageRequest, name: &str) -> Result<Card, Refused> {
 /// Returns the number of actions in each state.
 pub(super) fn state_counts(statistics: &[Element]) -> Vec<StateCount> {
     let states = first(statistics, "states").map(children).unwrap_or_default();
-    let count = |(word, label): (&str, &'static str)| {
-        let number = number(states, word);
-        StateCount { word: word.to_owned(), label, number, shown: grouped(number) }
+    let count = |label: &'static str| {
+        let word = label.to_lowercase();
+        let number = number(states, &word);
+        StateCount { word, label, number, shown: grouped(number) }
     };
     STATES.into_iter().map(count).collect()
 }

@@ -69,8 +69,7 @@ fn status(reply: &Reply) -> &str {
 }
 
 fn header<'a>(reply: &'a Reply, name: &str) -> &'a str {
-    let mut lines = reply.head.lines().filter_map(|line| line.split_once(": "));
-    lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+    reply.header(name).unwrap_or_default()
 }
 
 const PAUSE: &str = "QueueAction=pause&QueueName=Process&Whole=true";
