@@ -8,10 +8,10 @@ use actix_web::http::header::{ACCEPT, CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 
 use super::connection::Connection;
-use super::{Service, caller, limits, logged, response, sender, statuses, text_of};
+use super::{Service, limits, response, statuses, text_of};
 use crate::aci::error::AciError;
 use crate::front::Endpoint;
-use crate::metrics::{Format, Reason};
+use crate::metrics::Format;
 
 const PATH: &str = "/metrics";
 
@@ -28,27 +28,15 @@ pub(super) fn route(endpoint: &Endpoint) -> impl FnOnce(&mut web::ServiceConfig)
 async fn metrics(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
     let endpoint = &service.endpoint;
     let connection = request.conn_data::<Rc<Connection>>().cloned();
-    let count = |reason| endpoint.counted().map(|counted| counted.requests.refuse(reason));
-    if let Some(beyond) = limits::beyond(&request, endpoint, connection.as_deref()) {
-        count(beyond.reason);
-        return said(statuses::too_many(&beyond), &beyond.error);
-    }
-    let cors = match service.current.judge(&request, endpoint) {
+    let cors = match statuses::let_in(&request, &service, connection.as_deref()) {
         Ok(cors) => cors,
-        Err(refused) => {
-            count(Reason::WebPage);
-            return said(HttpResponse::Forbidden(), &logged(&request, refused));
-        }
+        Err((response, error)) => return said(response, &error),
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        count(Reason::Invalid);
-        let (response, error) = statuses::read_only(request.method(), "GET, HEAD");
+        let (response, error) = statuses::no_method(endpoint, request.method(), "GET, HEAD");
         return said(response, &error);
     }
-    let (caller, wrong_key, _) = sender(&request, endpoint);
-    if wrong_key.is_some() {
-        caller::delay_wrong_key().await;
-    }
+    let caller = statuses::sender_in_time(&request, endpoint).await;
     let format = Format::accepted(text_of(&request, &ACCEPT));
     match endpoint.scrape(&caller, format).await {
         Ok(reply) => {

@@ -13,7 +13,7 @@
 //! | [`connection`] | the stream under the HTTP parser: mended heads, deadlines, backpressure |
 //! | `admin` | the admin page at `/admin` |
 //! | `health`, `metrics`, `events` | what is answered beside actions: `/health/live`, `/health/ready`, `/metrics` and `/events` |
-//! | `statuses` | the refusals by those routes: status and headers |
+//! | `statuses` | the way into those routes: limits, web pages, keys, and how each is refused |
 //! | `refused` | errors for requests that the stream has replaced |
 //! | [`server`] | the HTTP server with its limits |
 

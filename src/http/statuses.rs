@@ -1,21 +1,59 @@
-//! Refusals of the routes that are not for actions, `/metrics` and `/events`: each begins with the status and the headers that
-//! clients of HTTP know it by, and the route adds its body.
+//! The way into the routes that are not for actions: `/metrics`, `/events` and the admin page. A request for one is judged as one for
+//! an action is. A refusal begins with the status and the headers that clients of HTTP know it by, and the route adds its body.
 
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
+use super::browsers::CorsHeaders;
+use super::connection::Connection;
 use super::limits::{self, Beyond};
+use super::{Service, caller, logged, sender};
 use crate::aci::error::AciError;
-use crate::front::Endpoint;
+use crate::front::{Caller, Endpoint};
+use crate::metrics::Reason;
 
 /// The question for a key that a browser puts to its user: any name, and the key as the password.
 pub(super) const CHALLENGE: HeaderValue = HeaderValue::from_static(
     "Basic realm=\"actiond: the password is your key\", charset=\"UTF-8\"",
 );
 
+/// Judges a request by the limits of its client and by the policy for web pages. One that is not let in is counted, and its refusal
+/// begun.
+pub(super) fn let_in(
+    request: &HttpRequest,
+    service: &Service,
+    connection: Option<&Connection>,
+) -> Result<CorsHeaders, (HttpResponseBuilder, AciError)> {
+    let endpoint = &service.endpoint;
+    if let Some(beyond) = limits::beyond(request, endpoint, connection) {
+        count(endpoint, beyond.reason);
+        return Err((too_many(&beyond), beyond.error));
+    }
+    service.current.judge(request, endpoint).map_err(|refused| {
+        count(endpoint, Reason::WebPage);
+        (HttpResponse::Forbidden(), logged(request, refused))
+    })
+}
+
+/// Counts a refusal.
+pub(super) fn count(endpoint: &Endpoint, reason: Reason) {
+    if let Some(counted) = endpoint.counted() {
+        counted.requests.refuse(reason);
+    }
+}
+
+/// Returns the sender of a request, once one with a wrong key has waited.
+pub(super) async fn sender_in_time(request: &HttpRequest, endpoint: &Endpoint) -> Caller {
+    let (caller, wrong_key, _) = sender(request, endpoint);
+    if wrong_key.is_some() {
+        caller::delay_wrong_key().await;
+    }
+    caller
+}
+
 /// Begins the refusal of a client that is beyond a limit.
-pub(super) fn too_many(beyond: &Beyond) -> HttpResponseBuilder {
+fn too_many(beyond: &Beyond) -> HttpResponseBuilder {
     let mut response = HttpResponse::TooManyRequests();
     response.insert_header((RETRY_AFTER, limits::RETRY_AFTER));
     if beyond.is_last {
@@ -24,8 +62,13 @@ pub(super) fn too_many(beyond: &Beyond) -> HttpResponseBuilder {
     response
 }
 
-/// Begins the refusal of a method by a route that is only read; `methods` are those that it has. Also returns the error.
-pub(super) fn read_only(method: &Method, methods: &'static str) -> (HttpResponseBuilder, AciError) {
+/// Begins the refusal of a method by a route that has only these, and counts it. Also returns the error.
+pub(super) fn no_method(
+    endpoint: &Endpoint,
+    method: &Method,
+    methods: &'static str,
+) -> (HttpResponseBuilder, AciError) {
+    count(endpoint, Reason::Invalid);
     let mut response = HttpResponse::MethodNotAllowed();
     response.insert_header((ALLOW, methods));
     (response, AciError::unsupported("HTTP method", method.as_str(), "GET or HEAD"))

@@ -21,7 +21,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 
 use super::browsers::CorsHeaders;
 use super::connection::Connection;
-use super::{Service, caller, limits, logged, sender, statuses, text_of};
+use super::{Service, statuses, text_of};
 use crate::aci::error::AciError;
 use crate::aci::request::{Pairs, parse_query};
 use crate::aci::response::ResponseFormat;
@@ -60,23 +60,15 @@ pub(super) fn below(config: &mut web::ServiceConfig) {
 async fn events(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
     let endpoint = &service.endpoint;
     let connection = request.conn_data::<Rc<Connection>>().cloned();
-    let count = |reason| endpoint.counted().map(|counted| counted.requests.refuse(reason));
     let parsed = parse_query(request.uri().query().unwrap_or_default());
     let format = format_of(parsed.as_ref().ok());
     let refused = |mut response: HttpResponseBuilder, error: &AciError| {
         response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
         response.content_type(format.content_type()).body(error_body(endpoint, error, format))
     };
-    if let Some(beyond) = limits::beyond(&request, endpoint, connection.as_deref()) {
-        count(beyond.reason);
-        return refused(statuses::too_many(&beyond), &beyond.error);
-    }
-    let cors = match service.current.judge(&request, endpoint) {
+    let cors = match statuses::let_in(&request, &service, connection.as_deref()) {
         Ok(cors) => cors,
-        Err(page) => {
-            count(Reason::WebPage);
-            return refused(HttpResponse::Forbidden(), &logged(&request, page));
-        }
+        Err((response, error)) => return refused(response, &error),
     };
     // A page that may send requests may read why one was refused.
     let refused = |response, error: &AciError| {
@@ -92,15 +84,11 @@ async fn events(request: HttpRequest, service: web::Data<Service>) -> HttpRespon
             return response;
         }
         _ => {
-            count(Reason::Invalid);
-            let (response, error) = statuses::read_only(request.method(), METHODS);
+            let (response, error) = statuses::no_method(endpoint, request.method(), METHODS);
             return refused(response, &error);
         }
     }
-    let (caller, wrong_key, _) = sender(&request, endpoint);
-    if wrong_key.is_some() {
-        caller::delay_wrong_key().await;
-    }
+    let caller = statuses::sender_in_time(&request, endpoint).await;
     let has_credential = caller.credential.is_some();
     let (Some(live), Some(wakes)) = (endpoint.live_events(), &service.wakes) else {
         // The route is not there without them.
@@ -110,7 +98,7 @@ async fn events(request: HttpRequest, service: web::Data<Service>) -> HttpRespon
     let hearing = match parsed {
         Ok(pairs) => endpoint.listen(live, caller, &pairs, last),
         Err(error) => {
-            count(Reason::Invalid);
+            statuses::count(endpoint, Reason::Invalid);
             Err(error)
         }
     };
