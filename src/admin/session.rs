@@ -42,9 +42,16 @@ impl Session {
         Some(Self { nonce, key, until: now.saturating_add(LASTS_SECS) })
     }
 
-    /// Returns true if half of its time is over, so that it should be replaced while its user is there.
-    pub(crate) const fn is_old(&self, now: i64) -> bool {
-        self.until.saturating_sub(now) < LASTS_SECS / 2
+    /// Returns the session to go on with, and true if the browser has to be told of it: one that is half over lasts anew, and forms of
+    /// it stay good. `None` if there was none and the system has no random numbers.
+    pub(crate) fn go_on(known: Option<Self>, now: i64) -> Option<(Self, bool)> {
+        match known {
+            Some(known) if known.until.saturating_sub(now) >= LASTS_SECS / 2 => {
+                Some((known, false))
+            }
+            Some(known) => Some((Self { until: now.saturating_add(LASTS_SECS), ..known }, true)),
+            None => Some((Self::begin(None, now)?, true)),
+        }
     }
 
     fn text(&self) -> String {
@@ -121,7 +128,19 @@ mod tests {
         assert_eq!(signing().session(&cookie, end), None);
         assert_eq!(Signing::new(Some(b"other")).unwrap().session(&cookie, 1_000), None);
         assert_eq!(Signing::new(None).unwrap().session(&cookie, 1_000), None);
-        assert!(!session.is_old(1_000 + LASTS_SECS / 2) && session.is_old(1_001 + LASTS_SECS / 2));
+    }
+
+    #[test]
+    fn a_session_that_is_used_lasts_and_its_forms_stay_good() {
+        let session = Session::begin(Some(KeyHash::of("key")), 1_000).unwrap();
+        let go_on = |now| Session::go_on(Some(session.clone()), now).unwrap();
+        let half = 1_000 + LASTS_SECS / 2;
+        assert_eq!(go_on(half), (session.clone(), false));
+        let (longer, is_new) = go_on(half + 1);
+        assert!(is_new && longer.until == half + 1 + LASTS_SECS && longer.key == session.key);
+        assert!(signing().is_form_token(&longer, &signing().form_token(&session)));
+        let (first, is_new) = Session::go_on(None, 1_000).unwrap();
+        assert!(is_new && first.key.is_none() && first.until == 1_000 + LASTS_SECS);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::connection::Connection;
 use super::memory::Reservation;
-use super::{Service, body, caller, events, limits, logged, sender, statuses, text_of};
+use super::{Service, body, caller, events, statuses, text_of};
 use crate::access::KeyHash;
 use crate::aci::error::AciError;
 use crate::aci::request::{Pairs, RawRequest, parse, parse_query};
@@ -107,33 +107,17 @@ async fn shown(
         return HttpResponse::NotFound().finish();
     };
     let connection = request.conn_data::<Rc<Connection>>().cloned();
-    let count = |reason| endpoint.counted().map(|counted| counted.requests.refuse(reason));
-    if let Some(beyond) = limits::beyond(request, endpoint, connection.as_deref()) {
-        count(beyond.reason);
-        return response::said(statuses::too_many(&beyond), &beyond.error);
-    }
-    if let Err(refused) = service.current.judge(request, endpoint) {
-        count(Reason::WebPage);
-        return response::said(HttpResponse::Forbidden(), &logged(request, refused));
+    if let Err((refused, error)) = statuses::let_in(request, service, connection.as_deref()) {
+        return response::said(refused, &error);
     }
     let is_form = *request.method() == Method::POST;
     if !is_form && !matches!(*request.method(), Method::GET | Method::HEAD) {
-        count(Reason::Invalid);
-        let (refused, error) = statuses::read_only(request.method(), "GET, HEAD, POST");
+        let (refused, error) = statuses::no_method(endpoint, request.method(), "GET, HEAD, POST");
         return response::said(refused, &error);
     }
-    let (mut caller, wrong_key, _) = sender(request, endpoint);
-    if wrong_key.is_some() {
-        caller::delay_wrong_key().await;
-    }
+    let mut caller = statuses::sender_in_time(request, endpoint).await;
     let now = endpoint.now_ms().div_euclid(1_000);
-    let known = session(request, endpoint);
-    let is_fresh = known.as_ref().is_none_or(|session| session.is_old(now));
-    let session = match known {
-        Some(session) if !session.is_old(now) => Some(session),
-        known => Session::begin(known.and_then(|session| session.key), now),
-    };
-    let Some(session) = session else {
+    let Some((session, is_fresh)) = Session::go_on(session(request, endpoint), now) else {
         let error = AciError::unavailable("the system has no random numbers");
         return response::said(HttpResponse::ServiceUnavailable(), &error);
     };
@@ -146,13 +130,13 @@ async fn shown(
             match form(request, read.await, admin, &session, endpoint) {
                 Ok(form) => Some(form),
                 Err(NotTaken::Body(error)) => {
-                    count(Reason::Invalid);
+                    statuses::count(endpoint, Reason::Invalid);
                     let mut refused = HttpResponse::BadRequest();
                     refused.force_close();
                     return response::said(refused, &error);
                 }
                 Err(NotTaken::Foreign) => {
-                    count(Reason::WebPage);
+                    statuses::count(endpoint, Reason::WebPage);
                     let why = "this form is of another session, or has ended. Load its page again.";
                     return response::said(HttpResponse::Forbidden(), &AciError::permission(why));
                 }
