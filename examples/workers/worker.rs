@@ -106,7 +106,7 @@ async fn call(server: &Client, patience: Duration, told: Told) -> Result<Vec<Ele
     }
 }
 
-/// What the action is asked to do.
+/// The wish of whoever steers the action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
     Run,
@@ -126,7 +126,7 @@ struct Job {
     parameters: HashMap<String, PairValue>,
     wish: watch::Sender<Wish>,
     ending: watch::Receiver<bool>,
-    /// What the next heartbeat tells.
+    /// The news that the next heartbeat brings.
     news: Mutex<Told>,
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct PageRequest {
     pub(crate) queues: Vec<String>,
     /// The address of the server, as the browser knows it: `http://localhost:7000`, with the path of the endpoint.
     pub(crate) server: String,
-    /// What the last request has to say.
+    /// The words of the last request for this page.
     pub(crate) said: Option<String>,
 }
 

@@ -19,7 +19,7 @@ const FORM: &str = "1";
 /// Number of random bytes of a nonce.
 const NONCE_BYTES: usize = 16;
 
-/// What signs cookies and forms. Each server has its own, unless they share a secret.
+/// The key that signs cookies and forms. Each server has its own, unless they share a secret.
 #[derive(Clone)]
 pub(crate) struct Signing(hmac::Key);
 

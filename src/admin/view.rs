@@ -1,4 +1,4 @@
-//! What pages have in common: links, times, trees of elements, and plots.
+//! Common parts of pages: links, times, trees of elements, and plots.
 
 use std::time::Duration;
 

@@ -169,7 +169,7 @@ pub struct Overrides {
     pub data_directory: Option<PathBuf>,
 }
 
-/// What signs the sessions of the admin page. Debug output does not show it.
+/// The secret that signs the sessions of the admin page. Debug output does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AdminSecret(pub(crate) String);
 

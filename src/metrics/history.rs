@@ -45,7 +45,7 @@ impl Note {
     }
 }
 
-/// What happened in one minute.
+/// The counts of one minute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Minute {
     pub(crate) submitted: u64,

@@ -1,4 +1,4 @@
-//! What pages of the docs show beside plain requests: programs, configurations that need something around them, and lines for a
+//! Examples of the docs beside plain requests: programs, configurations that need something around them, and lines for a
 //! shell. Each is taken from its page as it stands; only places, such as `/srv`, are others here.
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -18,7 +18,7 @@ pub enum About<'a> {
     Token(&'a str),
     /// The queue of this name.
     Queue(&'a str),
-    /// What the other parameters say.
+    /// The actions that the other parameters select.
     Parameters,
 }
 

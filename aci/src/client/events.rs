@@ -180,7 +180,7 @@ async fn refusal(mut response: reqwest::Response, status: StatusCode, patience: 
 /// Makes events of the bytes of a stream.
 #[derive(Debug, Default)]
 struct Parser {
-    /// What came of a line that has not ended.
+    /// The beginning of a line that has not ended.
     line: Vec<u8>,
     event: LiveEvent,
     has_data: bool,

@@ -10,7 +10,7 @@ pub(super) type Receiver = Option<Arc<str>>;
 /// Number of named receivers of which it is known that they take nothing. The events of any further one are tried each by itself.
 const MAX_DOWN: usize = 256;
 
-/// What is known of the receivers.
+/// Facts about the receivers.
 #[derive(Debug, Default)]
 pub(super) struct Receivers {
     in_flight: HashMap<Receiver, usize>,

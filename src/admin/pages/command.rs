@@ -1,4 +1,4 @@
-//! What is changed from a page: the question before it, and what came of it. The names of its fields are those of `QueueInfo`.
+//! Changes that are made from a page: the question before each, and its outcome. The names of its fields are those of `QueueInfo`.
 
 use askama::Template;
 
@@ -19,7 +19,7 @@ struct ConfirmPage {
     /// The form that does it.
     target: &'static str,
     question: String,
-    /// What it means.
+    /// The consequences, in a sentence or two.
     meaning: &'static str,
     label: &'static str,
     is_dangerous: bool,

@@ -25,7 +25,7 @@ use askama::Template;
 use super::ask::Refused;
 use super::request::{Answer, PageRequest};
 
-/// What stands around each page.
+/// The frame around each page.
 #[derive(Debug)]
 pub(super) struct Frame {
     base: String,

@@ -118,7 +118,7 @@ fn place_of(page: &PageRequest) -> Vec<(&str, &str)> {
     places.into_iter().filter(|(_, token)| !token.is_empty()).collect()
 }
 
-/// What a page listens to: how the queue stands, and its rows as long as they may change.
+/// Returns the live events that a page listens to: counts of the queue, and its rows as long as they may change.
 fn live(queue: &str, rows: &[Row]) -> String {
     let tokens: Vec<_> = rows.iter().filter(|row| !row.is_final).map(|row| &*row.token).collect();
     let types =

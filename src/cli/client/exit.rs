@@ -23,7 +23,7 @@ pub(super) enum Exit {
     Refused = 6,
     /// The server can't be reached, or the connection broke.
     Unreachable = 7,
-    /// What answers is no ACI server, or lacks what is needed.
+    /// The other side is no ACI server, or lacks what is needed.
     NotAci = 8,
     /// The action that was waited for has not ended.
     NotEnded = 9,

@@ -24,7 +24,7 @@ pub(super) enum Failure {
     Declined,
     /// Whoever read the output has seen enough.
     Closed,
-    /// What the server does not offer.
+    /// The server lacks something that is needed; this says what.
     Lacking(String),
 }
 

@@ -1,4 +1,4 @@
-//! What a browser keeps for the page: its session, and what is to be said with the next page. Cookies belong to a host and not to a
+//! Cookies that a browser keeps for the page: its session, and the words to be said with the next page. They belong to a host and not to a
 //! port, so their names have the port.
 
 use actix_web::http::header::{COOKIE, HeaderValue, SET_COOKIE};

@@ -1,4 +1,4 @@
-//! What is due too late, or while a schedule is off.
+//! Times that are due too late, or while a schedule is off.
 
 use actiond_actors::Timestamp;
 use actiond_actors::store::{ScheduleChange, ScheduleState};

@@ -212,7 +212,7 @@ impl Browser {
     }
 }
 
-/// What is no longer in the page.
+/// Errors about an element that is no longer in the page.
 trait Stale {
     fn is_stale(&self) -> bool;
 }

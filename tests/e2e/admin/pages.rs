@@ -1,4 +1,4 @@
-//! What a user sees and does.
+//! Pages as a user sees and uses them.
 
 use super::browser::Browser;
 use super::config;

@@ -145,7 +145,7 @@ fn every_line_that_calls_the_program_can_be_read() {
     assert!(read > 30, "only {read} were found");
 }
 
-/// What the package has is what the program makes.
+/// The package has the files that the program makes.
 #[test]
 fn completions_and_pages_of_the_manual_are_up_to_date() {
     let packaged = root().join("packaging/shell");

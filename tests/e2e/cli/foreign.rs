@@ -9,7 +9,7 @@ use actiond::aci::request::{RawRequest, Request, parse};
 
 use super::{Ran, command, run};
 
-/// What the other server has and what it was asked.
+/// The actions of the other server, and the requests that it has got.
 #[derive(Default)]
 struct Inside {
     /// Requests, as `ACTION QueueAction Token`.

@@ -24,7 +24,7 @@ use std::process::{Command, Stdio};
 
 use super::server::{CONFIG, Home, Server};
 
-/// What a command has come to.
+/// The outcome of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,

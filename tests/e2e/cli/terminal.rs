@@ -1,4 +1,4 @@
-//! What only a terminal shows. The program runs in a pseudo-terminal, and what it writes is drawn by a terminal in memory.
+//! Output that only a terminal shows. The program runs in a pseudo-terminal, and what it writes is drawn by a terminal in memory.
 
 use std::io::{Read, Write};
 use std::sync::mpsc;

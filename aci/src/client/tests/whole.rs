@@ -1,4 +1,4 @@
-//! What is asked of whole servers and of many actions: commands to many, queues, lists without pages, live events, paths.
+//! Requests about whole servers and many actions: commands to many, queues, lists without pages, live events, paths.
 
 use super::super::{Fault, ManyCommand, Selection};
 use super::{Client, client, http, refused, server, success};

@@ -1,4 +1,4 @@
-//! What a handler's actor does about receivers that take nothing for now.
+//! The part of a handler's actor about receivers that take nothing for now.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -27,7 +27,7 @@ pub(super) enum Until {
     Number(u64),
 }
 
-/// What is to be submitted.
+/// The submissions to be sent.
 pub(super) struct Load<'a> {
     pub(super) client: &'a Client,
     pub(super) action: &'a str,
@@ -36,7 +36,7 @@ pub(super) struct Load<'a> {
     pub(super) until: Until,
 }
 
-/// What was submitted.
+/// The submissions that were sent.
 #[derive(Debug)]
 pub(super) struct Sent {
     /// Times in microseconds from the request to the token, of those that were accepted.
@@ -61,13 +61,13 @@ impl Sent {
     }
 }
 
-/// What all connections share.
+/// State that all connections share.
 struct Shared {
     left: AtomicU64,
     is_over: AtomicBool,
 }
 
-/// What one connection has seen.
+/// Figures of one connection.
 struct Seen {
     times: Histogram<u64>,
     refused: u64,

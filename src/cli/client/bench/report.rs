@@ -1,4 +1,4 @@
-//! What is printed of a measurement.
+//! The output of a measurement.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) enum Ended {
     NotSeen,
 }
 
-/// What was measured.
+/// The figures of a measurement.
 pub(super) struct Report<'a> {
     pub(super) sent: &'a Sent,
     pub(super) ended: Ended,
@@ -25,7 +25,7 @@ pub(super) struct Report<'a> {
     pub(super) connections: u16,
 }
 
-/// What of the server is not known is called so.
+/// The word for facts that the server does not tell.
 const UNKNOWN: &str = "not told";
 
 impl Report<'_> {

@@ -1,4 +1,4 @@
-//! What comes after a measurement: waiting for the ends of the actions, and deleting them.
+//! The end of a measurement: waiting for the ends of the actions, and deleting them.
 
 use std::time::Duration;
 

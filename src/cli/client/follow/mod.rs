@@ -72,7 +72,7 @@ pub(super) async fn to_end(
     followed
 }
 
-/// What is known while one waits.
+/// The state of a wait for an action.
 struct Following<'a> {
     client: &'a Client,
     token: &'a str,
@@ -87,7 +87,7 @@ struct Following<'a> {
     lost: Option<Instant>,
 }
 
-/// What the user wants after Ctrl-C.
+/// The answer of the user after Ctrl-C.
 enum Wish {
     GoOn,
     Leave,

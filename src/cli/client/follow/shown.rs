@@ -11,7 +11,7 @@ const WORDS: usize = 60;
 /// Percent by which progress has to grow for a line of its own.
 const STEP: f64 = 10.0;
 
-/// How far an action is, as it is shown.
+/// The progress of an action, as it is shown.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shown {
     pub(super) status: Status,

@@ -1,6 +1,6 @@
 //! Forms of output, as pure functions.
 //!
-//! What comes from a server may hold anything; nothing of it may steer the terminal. So each text passes [`line`] or [`block`].
+//! Texts of a server may hold anything, and none may steer the terminal. So each passes [`line`] or [`block`].
 //!
 //! | module | what it makes |
 //! |---|---|

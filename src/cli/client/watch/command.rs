@@ -1,4 +1,4 @@
-//! What can be done to actions and queues while they are watched.
+//! Commands to actions and queues while they are watched.
 
 use super::super::show::{cut, line};
 use crate::aci::client::{Client, ClientError};

@@ -36,7 +36,7 @@ pub(super) enum News {
     Now { queues: Vec<QueueCounts>, sight: Sight, rows: Vec<Row> },
     /// The server can't be asked, for this reason.
     Away(String),
-    /// How news come: by events, or by asking.
+    /// News come by events (true), or by asking.
     Live(bool),
     /// The progress of an action in percent, by its token.
     Progress(String, f64),

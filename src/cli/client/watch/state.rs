@@ -1,4 +1,4 @@
-//! What is shown and what is selected, and what keys do. It knows neither terminal nor server.
+//! The state of the screen: what is shown and selected, and what keys do. It knows neither terminal nor server.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -16,10 +16,10 @@ pub(super) struct Sight {
 /// The actions of a queue that are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum View {
-    /// What runs, and what waits.
+    /// Actions that run, and those that wait.
     #[default]
     Active,
-    /// What has ended, the latest first.
+    /// Actions that have ended, the latest first.
     Ended,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum Focus {
     Actions,
 }
 
-/// What keys mean at present.
+/// The meaning of keys at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Mode {
     Normal,
@@ -57,7 +57,7 @@ pub(super) enum Mode {
     Help,
 }
 
-/// What a key asks for.
+/// The effect of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Effect {
     None,
@@ -79,7 +79,7 @@ pub(super) struct State {
     pub(super) rows: Vec<Row>,
     pub(super) focus: Focus,
     pub(super) mode: Mode,
-    /// What came of the last command, and if it went well.
+    /// The outcome of the last command in words, and true if it went well.
     pub(super) note: Option<(String, bool)>,
     sight: Sight,
     /// The token of the selected action: the list moves, and the selection stays with its action.

@@ -1,4 +1,4 @@
-//! What was due shortly before a start, and while a schedule was off.
+//! Times that were due shortly before a start, or while a schedule was off.
 
 use super::*;
 
@@ -39,7 +39,7 @@ async fn a_delay_does_not_multiply_what_was_due_before_a_start() {
     assert_eq!(bench.seconds(NOW).await.len(), before + 1);
 }
 
-/// What is off, or not there, is like paused: it begins from the moment when it is on again.
+/// A schedule that is off, or not there, is like a paused one: it begins from the moment when it is on again.
 #[actix_web::test]
 async fn what_was_due_while_a_schedule_was_off_is_left_out() {
     let on = Definition { overlap: Overlap::Queue, ..every(10) };
