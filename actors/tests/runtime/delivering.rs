@@ -1,13 +1,13 @@
 //! Events for handlers: each arrives at least once, by one identifier, and in order for its action.
 
+mod receiver;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actiond_actors::outbox::{
-    Deliver, EventHandlers, HandlerSettings, OutboxError, OutboxEvent, Undelivered,
-};
+use actiond_actors::outbox::{EventHandlers, HandlerSettings, OutboxError, Undelivered};
 use actiond_actors::store::sqlite::{Durability, SqliteStore};
 use actiond_actors::store::{About, EventKind, QueueLevel, Store, StoreError};
 use actiond_actors::testing::{FaultyStore, Gate, Plan, Script, eventually};
@@ -15,120 +15,11 @@ use actiond_actors::{
     ActionId, Builder, Node, Parameters, QueueHandle, QueueSettings, RetryPolicy, StartError,
     State, Submission, System, Work,
 };
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 
 use crate::common::{
     NEVER, SOON, at_gate, builder, end_state, nothing, submit, threads, until, until_finished,
 };
-
-/// A receiver that answers as the test says, and writes down what it took.
-#[derive(Clone)]
-struct Receiver {
-    answer: Arc<Answering>,
-    log: Arc<Mutex<Log>>,
-}
-
-/// Chooses the answer to an event that is delivered for so many times.
-type Answering = dyn Fn(&OutboxEvent, usize) -> Answer + Send + Sync;
-
-/// The answer to one delivery.
-enum Answer {
-    Take,
-    Refuse(Undelivered),
-    Panic,
-    /// Waits at the gate, then takes it.
-    At(Gate),
-    /// Waits at the gate, then refuses it for good.
-    RefuseAt(Gate),
-}
-
-#[derive(Default)]
-struct Log {
-    /// Number of deliveries of each event.
-    calls: BTreeMap<String, usize>,
-    /// The events that were taken, in order.
-    taken: Vec<Arc<OutboxEvent>>,
-    under_way: BTreeSet<Option<ActionId>>,
-    peak: usize,
-    all: usize,
-}
-
-impl Receiver {
-    fn new(answer: impl Fn(&OutboxEvent, usize) -> Answer + Send + Sync + 'static) -> Self {
-        Self { answer: Arc::new(answer), log: Arc::default() }
-    }
-
-    fn taking() -> Self {
-        Self::new(|_, _| Answer::Take)
-    }
-
-    fn taken(&self) -> Vec<Arc<OutboxEvent>> {
-        self.log.lock().unwrap().taken.clone()
-    }
-
-    /// The kinds of the events of an action, in the order in which they were taken.
-    fn kinds(&self, id: ActionId) -> Vec<EventKind> {
-        self.taken().iter().filter(|event| action(event) == Some(id)).map(|e| e.kind).collect()
-    }
-
-    fn calls(&self) -> usize {
-        self.log.lock().unwrap().all
-    }
-
-    async fn has_taken(&self, number: usize) {
-        let what = format!("{number} events are taken");
-        eventually(what, async || self.taken().len() >= number).await;
-    }
-}
-
-impl Deliver for Receiver {
-    fn deliver(&self, event: Arc<OutboxEvent>) -> BoxFuture<'static, Result<(), Undelivered>> {
-        let receiver = self.clone();
-        async move {
-            let id = action(&event);
-            let number = {
-                let mut log = receiver.log.lock().unwrap();
-                assert!(log.under_way.insert(id), "two about one action at the same time");
-                log.peak = log.peak.max(log.under_way.len());
-                log.all += 1;
-                let calls = log.calls.entry(event.message_id()).or_default();
-                *calls += 1;
-                *calls
-            };
-            let answer = match (receiver.answer)(&event, number) {
-                Answer::Take => Ok(()),
-                Answer::Refuse(why) => Err(why),
-                Answer::At(gate) => {
-                    gate.wait().await;
-                    Ok(())
-                }
-                Answer::RefuseAt(gate) => {
-                    gate.wait().await;
-                    Err(Undelivered::for_good("never"))
-                }
-                Answer::Panic => {
-                    receiver.log.lock().unwrap().under_way.remove(&id);
-                    panic!("as planned");
-                }
-            };
-            let mut log = receiver.log.lock().unwrap();
-            log.under_way.remove(&id);
-            if answer.is_ok() {
-                log.taken.push(event);
-            }
-            answer
-        }
-        .boxed()
-    }
-}
-
-fn action(event: &OutboxEvent) -> Option<ActionId> {
-    match &event.about {
-        About::Action(record) => Some(record.id),
-        About::Queue(_) => None,
-    }
-}
+use receiver::{Answer, Receiver, action};
 
 fn refuse() -> Answer {
     Answer::Refuse(Undelivered::for_now("not now"))
