@@ -168,9 +168,8 @@ impl Endpoint {
         self.inner.admin_page.as_ref()
     }
 
-    /// Returns the names of the queues that a caller may see.
-    pub(crate) fn visible_queues(&self, caller: &Caller) -> Vec<String> {
-        let access = self.access();
+    /// Returns the names of the queues that a caller may see by these rules.
+    pub(crate) fn visible_queues(&self, access: &Access, caller: &Caller) -> Vec<String> {
         let names = self.queues().iter().map(|served| served.queue.name());
         names.filter(|name| access.allows(caller, &to_see(name))).map(ToOwned::to_owned).collect()
     }

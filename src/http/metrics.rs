@@ -30,7 +30,10 @@ async fn metrics(request: HttpRequest, service: web::Data<Service>) -> HttpRespo
     let connection = request.conn_data::<Rc<Connection>>().cloned();
     let cors = match statuses::let_in(&request, &service, connection.as_deref()) {
         Ok(cors) => cors,
-        Err((response, error)) => return said(response, &error),
+        Err(refused) => {
+            let (response, error) = *refused;
+            return said(response, &error);
+        }
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let (response, error) = statuses::no_method(endpoint, request.method(), "GET, HEAD");

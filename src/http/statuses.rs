@@ -18,21 +18,24 @@ pub(super) const CHALLENGE: HeaderValue = HeaderValue::from_static(
     "Basic realm=\"actiond: the password is your key\", charset=\"UTF-8\"",
 );
 
+/// The beginning of a refusal, and its error.
+pub(super) type Refusal = (HttpResponseBuilder, AciError);
+
 /// Judges a request by the limits of its client and by the policy for web pages. One that is not let in is counted, and its refusal
 /// begun.
 pub(super) fn let_in(
     request: &HttpRequest,
     service: &Service,
     connection: Option<&Connection>,
-) -> Result<CorsHeaders, (HttpResponseBuilder, AciError)> {
+) -> Result<CorsHeaders, Box<Refusal>> {
     let endpoint = &service.endpoint;
     if let Some(beyond) = limits::beyond(request, endpoint, connection) {
         count(endpoint, beyond.reason);
-        return Err((too_many(&beyond), beyond.error));
+        return Err(Box::new((too_many(&beyond), beyond.error)));
     }
     service.current.judge(request, endpoint).map_err(|refused| {
         count(endpoint, Reason::WebPage);
-        (HttpResponse::Forbidden(), logged(request, refused))
+        Box::new((HttpResponse::Forbidden(), logged(request, refused)))
     })
 }
 
@@ -63,11 +66,7 @@ fn too_many(beyond: &Beyond) -> HttpResponseBuilder {
 }
 
 /// Begins the refusal of a method by a route that has only these, and counts it. Also returns the error.
-pub(super) fn no_method(
-    endpoint: &Endpoint,
-    method: &Method,
-    methods: &'static str,
-) -> (HttpResponseBuilder, AciError) {
+pub(super) fn no_method(endpoint: &Endpoint, method: &Method, methods: &'static str) -> Refusal {
     count(endpoint, Reason::Invalid);
     let mut response = HttpResponse::MethodNotAllowed();
     response.insert_header((ALLOW, methods));

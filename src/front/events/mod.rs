@@ -146,16 +146,14 @@ impl Endpoint {
         caller: &Caller,
         asked: Option<&[String]>,
     ) -> Result<Option<Vec<String>>, AciError> {
-        let all: Vec<_> = self.queues().iter().map(|served| served.queue.name()).collect();
-        let may_see = |name: &&str| access.allows(caller, &to_see(name));
-        let is_asked =
-            |name: &&str| asked.is_none_or(|asked| asked.iter().any(|known| known == name));
-        let wanted = all.iter().copied().filter(is_asked);
-        let visible: Vec<_> = wanted.filter(may_see).map(ToOwned::to_owned).collect();
+        let all = self.queues();
+        let mut visible = self.visible_queues(access, caller);
+        visible.retain(|name| asked.is_none_or(|asked| asked.contains(name)));
         match all.first() {
             // Without a name: it is told to those who may see nothing.
             Some(first) if visible.is_empty() => {
-                let wanted = Wanted { queue: Concerned::Unknown, ..to_see(first) };
+                let name = first.queue.name();
+                let wanted = Wanted { queue: Concerned::Unknown, ..to_see(name) };
                 Err(refused(access, caller, &wanted))
             }
             _ => Ok((visible.len() < all.len()).then_some(visible)),

@@ -107,7 +107,8 @@ async fn shown(
         return HttpResponse::NotFound().finish();
     };
     let connection = request.conn_data::<Rc<Connection>>().cloned();
-    if let Err((refused, error)) = statuses::let_in(request, service, connection.as_deref()) {
+    if let Err(refused) = statuses::let_in(request, service, connection.as_deref()) {
+        let (refused, error) = *refused;
         return response::said(refused, &error);
     }
     let is_form = *request.method() == Method::POST;
@@ -159,7 +160,7 @@ async fn shown(
     let has_said = said.is_some();
     let client = connection.as_deref().map(Connection::client).unwrap_or_default();
     let asked = PageRequest {
-        queues: endpoint.visible_queues(&caller),
+        queues: endpoint.visible_queues(&endpoint.access(), &caller),
         asker: Asker::new(service.front.clone(), caller, client),
         path,
         query: parse_query(request.uri().query().unwrap_or_default()).unwrap_or_default(),

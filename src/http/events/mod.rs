@@ -68,7 +68,10 @@ async fn events(request: HttpRequest, service: web::Data<Service>) -> HttpRespon
     };
     let cors = match statuses::let_in(&request, &service, connection.as_deref()) {
         Ok(cors) => cors,
-        Err((response, error)) => return refused(response, &error),
+        Err(page) => {
+            let (response, error) = *page;
+            return refused(response, &error);
+        }
     };
     // A page that may send requests may read why one was refused.
     let refused = |response, error: &AciError| {
